@@ -1,0 +1,87 @@
+/* loop.c -- a libuv loop and what happens at both ends of its turns.
+ *
+ * Owns:    the uv_loop_t, its prepare and check handles, the timer wheel.
+ * Thread:  the one that runs it.
+ * Used by: control, workers.
+ * Not here: the wheel itself (timer.c); waking another thread's loop (mailbox.c). */
+#include "net/loop.h"
+
+#include "base/check.h"
+
+static void run_ends(struct loop *l)
+{
+    struct list *node;
+
+    /* Work may ask for more work: that too belongs to this turn. */
+    while ((node = list_take_first(&l->ends)) != NULL) {
+        struct turn_end *end = LIST_ITEM(node, struct turn_end, node);
+
+        end->fn(end);
+    }
+}
+
+/* Timers and the callbacks of finished writes run before the wait. */
+static void on_before_wait(uv_prepare_t *handle)
+{
+    struct loop *l = handle->data;
+
+    run_ends(l);
+    timer_wheel_arm(&l->wheel, l);
+}
+
+static void on_after_wait(uv_check_t *handle)
+{
+    run_ends(handle->data);
+}
+
+void loop_init(struct loop *l)
+{
+    CHECK(uv_loop_init(&l->uv) == 0);
+    l->uv.data = l;
+    list_init(&l->ends);
+    timer_wheel_init(&l->wheel, l);
+    CHECK(uv_prepare_init(&l->uv, &l->before_wait) == 0);
+    CHECK(uv_check_init(&l->uv, &l->after_wait) == 0);
+    l->before_wait.data = l->after_wait.data = l;
+    CHECK(uv_prepare_start(&l->before_wait, on_before_wait) == 0);
+    CHECK(uv_check_start(&l->after_wait, on_after_wait) == 0);
+    uv_unref((uv_handle_t *)&l->before_wait);
+    uv_unref((uv_handle_t *)&l->after_wait);
+}
+
+void loop_run(struct loop *l)
+{
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *l)
+{
+    uv_stop(&l->uv);
+}
+
+void loop_close(struct loop *l)
+{
+    timer_wheel_close(&l->wheel);
+    uv_close((uv_handle_t *)&l->before_wait, NULL);
+    uv_close((uv_handle_t *)&l->after_wait, NULL);
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    run_ends(l);
+    CHECK(uv_loop_close(&l->uv) == 0);
+}
+
+void turn_end_init(struct turn_end *end, turn_end_fn fn)
+{
+    list_init(&end->node);
+    end->fn = fn;
+}
+
+void loop_at_turn_end(struct loop *l, struct turn_end *end)
+{
+    if (list_is_empty(&end->node))
+        list_append(&l->ends, &end->node);
+}
+
+void turn_end_cancel(struct turn_end *end)
+{
+    list_remove(&end->node);
+}
