@@ -1,0 +1,32 @@
+/* service.h -- a named group of endpoints, compiled; or the unnamed one behind a `to` that lists
+ * endpoints. */
+#ifndef ROUTING_SERVICE_H
+#define ROUTING_SERVICE_H
+
+#include "base/address.h"
+#include "routing/object.h"
+
+#define NAME_MAX_BYTES 63 /* [a-z0-9][a-z0-9._-]{0,62} */
+#define WEIGHT_MAX 1000
+
+enum balance { BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+
+struct endpoint {
+    struct address address;
+    uint32_t weight; /* 0 .. WEIGHT_MAX; 0 takes no new requests */
+};
+
+struct service {
+    struct object object; /* first; slot only for named services */
+    char name[NAME_MAX_BYTES + 1]; /* "" for an unnamed one */
+    bool bad; /* never had a good version: 503 bad_record */
+    enum balance balance;
+    uint32_t endpoint_count;
+    uint32_t schedule_count;
+    const struct endpoint *endpoints; /* inside the same allocation */
+    /* Indexes into endpoints, each as often as its weight says (weights divided by their greatest
+     * common divisor), spread evenly; endpoints of weight 0 do not occur. */
+    const uint16_t *schedule;
+};
+
+#endif

@@ -1,0 +1,54 @@
+/* settings.h -- the flags and environment of `usher serve`, parsed once, constant afterwards. */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/log.h"
+
+#define SETTINGS_LISTEN_MAX 16
+
+struct redis_url {
+    bool unix_socket;
+    char host[256]; /* or the socket's path */
+    uint16_t port;
+    char user[128];     /* "" = none */
+    char password[256]; /* "" = none */
+    unsigned db;
+};
+
+enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_STDOUT, ACCESS_LOG_FILE };
+
+struct settings {
+    struct address listen[SETTINGS_LISTEN_MAX];
+    unsigned listen_count;
+    struct address admin;
+    bool admin_on;
+    struct redis_url redis;
+    char prefix[64];
+    char name[64];   /* this edge's id in usher:errors and logs */
+    char cdn_id[64]; /* in CDN-Loop and Via */
+    unsigned workers;
+    enum log_level log_level;
+
+    uint64_t header_timeout_ms, idle_timeout_ms, connect_timeout_ms, response_timeout_ms;
+    uint64_t upstream_idle_timeout_ms, lookup_timeout_ms;
+    uint64_t drain_wait_ms, drain_timeout_ms;
+    uint64_t min_rate; /* bytes per second */
+
+    uint32_t max_head_bytes, max_header_count, max_url_bytes;
+    uint32_t max_connections; /* of clients, all workers together */
+    size_t cache_bytes;
+    uint32_t worker_hosts; /* hosts each worker remembers */
+    uint32_t max_loss_percent;
+    uint32_t lookup_rate; /* per second */
+
+    enum access_log access_log;
+    char access_log_file[4096];
+    bool forwarded; /* add Forwarded (RFC 7239) beside X-Forwarded-* */
+};
+
+#endif

@@ -1,0 +1,48 @@
+/* store.h -- what control sees of Redis: ask for hosts, be told of changes.
+ *
+ * All on control's thread. The store reads Redis, keeps the mirror, compiles, and tells of each
+ * round's outcome at once (on_changes). Requests never wait for it but once per host. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "net/loop.h"
+#include "routing/changes.h"
+#include "settings.h"
+
+struct store;
+
+struct store_events {
+    void *owner;
+    /* Takes `changes`. Called from a turn's end or from within store_lookup's turn, never from
+     * within store_lookup itself. */
+    void (*on_changes)(void *owner, struct changes *changes);
+};
+
+/* What /metrics, /readyz and the log say of it. Counters grow only. */
+struct store_status {
+    bool up;          /* the link is there and tracking */
+    bool ever_synced; /* since start: the link was up once and its first reads came in */
+    bool suspect;     /* something held has not been verified since the link was lost */
+    bool regressed;   /* Redis came back with too much missing: held back (--max-loss) */
+    uint64_t reconnects, rounds, reads, pushes, lookups, lookups_refused;
+    uint64_t bad_records_seen, records_evicted;
+    uint64_t records_good, records_bad, records_absent; /* held now */
+    uint64_t cache_bytes;
+};
+
+struct store *store_open(struct loop *l, const struct settings *s, const struct store_events *e);
+void store_lookup(struct store *s, unsigned worker, struct str host);
+const struct store_status *store_status(struct store *s);
+void store_dump(struct store *s, struct buf *json);                            /* an object */
+void store_dump_records(struct store *s, struct str prefix, struct buf *json); /* an array */
+
+/* Closes the links; run the loop on until it has nothing left, then store_free. */
+void store_close(struct store *s);
+void store_free(struct store *s);
+
+#endif
