@@ -1,0 +1,170 @@
+# usher -- "make help" lists what there is to say. One makefile, no recursion into folders; sources are found by
+# wildcard, so a new .c file needs no line here.
+#
+# Kinds of build, each with its own folder under $(BUILD): release (-O2), asan (ASan + UBSan), tsan.
+#   $(BUILD)/usher, $(BUILD)/asan/usher, $(BUILD)/tsan/usher      the program
+#   $(BUILD)/KIND/unit      tests/unit/**/*.c with the edge's own code
+#   $(BUILD)/KIND/scenario  tests/scenario/*.c + tests/harness/*.c; runs the program that USHER_BIN names
+#   $(BUILD)/KIND/stress    tests/stress/*.c + tests/harness/*.c with the edge's own code
+# Two builds side by side, without stepping on each other: make BUILD=/somewhere/else ...
+
+VERSION := 0.1.0
+BUILD ?= build
+DEPS ?= build/deps
+KIND ?= release
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+AR := $(if $(filter default,$(origin AR)),gcc-ar,$(AR))
+WERROR ?=
+LTO ?= -flto=auto
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# --- what is compiled, and how ---
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wwrite-strings
+CFLAGS := -std=gnu11 -g $(WARNINGS) $(WERROR) -D_GNU_SOURCE -Iedge -I.
+flags_release := -O2 -fomit-frame-pointer -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(if $(LTO),$(LTO) -ffat-lto-objects)
+flags_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+flags_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+link_release := -Wl,-z,relro,-z,now
+link_asan := -fsanitize=address,undefined
+link_tsan := -fsanitize=thread
+
+edge_src := $(sort $(shell find edge -name '*.c' ! -path edge/main.c))
+unit_src := $(sort $(shell find tests/unit -name '*.c' 2>/dev/null))
+harness_src := $(sort $(wildcard tests/harness/*.c))
+scenario_src := $(sort $(wildcard tests/scenario/*.c))
+stress_src := $(sort $(wildcard tests/stress/*.c))
+
+# The libraries' flags come from a file that setup/deps writes. Goals that compile nothing do not need it.
+without_deps := help clean packages packages-% test run bench check lint format format-check install fresh-check deps
+ifneq ($(filter-out $(without_deps),$(or $(MAKECMDGOALS),all)),)
+include $(DEPS)/flags.mk
+endif
+$(DEPS)/flags.mk: setup/deps $(wildcard setup/deps.d/*)
+	@CC=$(CC) setup/deps $(DEPS)
+
+# What a folder's objects were made from; rewritten only when it says something else, which remakes what depends on it.
+define note
+@mkdir -p $(@D)
+@printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' >$@
+endef
+
+define kind_rules
+program_$(1) := $(if $(filter release,$(1)),$(BUILD)/usher,$(BUILD)/$(1)/usher)
+objects_$(1) = $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(1))
+
+made_with_$(1) := $(CC) $(CFLAGS) $(flags_$(1)) $(VERSION)
+$(BUILD)/$(1)/flags: FORCE
+	$$(call note,$$(made_with_$(1)))
+$(BUILD)/$(1)/sources: FORCE
+	$$(call note,$$(edge_src))
+$(BUILD)/$(1)/test_sources: FORCE
+	$$(call note,$$(unit_src) $$(harness_src) $$(scenario_src) $$(stress_src))
+
+$(BUILD)/$(1)/edge/%.o: edge/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
+	@mkdir -p $$(@D)
+	@echo "  CC  $(1) $$<"
+	@$(CC) $(CFLAGS) $(flags_$(1)) -DUSHER_VERSION='"$(VERSION)"' $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(BUILD)/$(1)/tests/%.o: tests/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
+	@mkdir -p $$(@D)
+	@echo "  CC  $(1) $$<"
+	@$(CC) $(CFLAGS) $(filter-out -flto% -ffat%,$(flags_$(1))) -Itests $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
+
+$(BUILD)/$(1)/libedge.a: $$(call objects_$(1),$(edge_src)) $(BUILD)/$(1)/sources
+	@rm -f $$@
+	@$(AR) rcs $$@ $$(filter %.o,$$^)
+$$(program_$(1)): $(BUILD)/$(1)/edge/main.o $(BUILD)/$(1)/libedge.a
+	@echo "  LD  $$@"
+	@$(CC) $(if $(filter release,$(1)),-O2 $(LTO)) $(link_$(1)) -o $$@ $$^ $$(DEPS_LIBS) -lpthread -lm -ldl
+
+$(BUILD)/$(1)/unit: $$(call objects_$(1),$(unit_src)) $(BUILD)/$(1)/libedge.a $(BUILD)/$(1)/test_sources
+	$$(link_test)
+$(BUILD)/$(1)/scenario: $$(call objects_$(1),$(scenario_src) $(harness_src)) $(BUILD)/$(1)/test_sources
+	$$(link_test)
+$(BUILD)/$(1)/stress: $$(call objects_$(1),$(stress_src) $(harness_src)) $(BUILD)/$(1)/libedge.a $(BUILD)/$(1)/test_sources
+	$$(link_test)
+$(BUILD)/$(1)/unit $(BUILD)/$(1)/scenario $(BUILD)/$(1)/stress: link_test = \
+	@echo "  LD  $$@"; $(CC) -fno-lto $(link_$(1)) -o $$@ $$(filter %.o %.a,$$^) $$(shell pkg-config --libs criterion) \
+	$$(DEPS_LIBS) -lpthread -lm -ldl
+-include $$(patsubst %.o,%.d,$$(call objects_$(1),edge/main.c $(edge_src) $(unit_src) $(harness_src) $(scenario_src) $(stress_src)))
+endef
+$(foreach k,release asan tsan,$(eval $(call kind_rules,$(k))))
+
+# --- what one says ---
+
+all: $(program_release) ## the optimised program, build/usher (the default)
+
+run: ## Redis, three demo origins, sample tenants and the edge on 127.0.0.1:8080, until Ctrl-C (PORT= for another)
+	@setup/packages run
+	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/demo_origin
+	@USHER_BIN=$(abspath $(BUILD)/usher) ORIGIN_BIN=$(abspath $(BUILD)/demo_origin) setup/run
+
+test: ## set up what is missing, build, run the unit and scenario tests; ends with "N passed, N failed"
+	@setup/packages test
+	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(if $(unit_src),$(BUILD)/release/unit) $(if $(scenario_src),$(BUILD)/release/scenario)
+	@USHER_BIN=$(abspath $(BUILD)/usher) setup/tests $(if $(unit_src),$(BUILD)/release/unit) \
+		$(if $(scenario_src),$(BUILD)/release/scenario)
+
+check: ## what a change must pass: format, lint, unit + scenario under ASan + UBSan, stress under TSan, no warning
+	@setup/packages check
+	@$(MAKE) format-check lint
+	@$(MAKE) -j $(JOBS) BUILD=$(BUILD)/check WERROR=-Werror LTO= check-run
+
+check-run: $(program_asan) $(if $(unit_src),$(BUILD)/asan/unit) $(if $(scenario_src),$(BUILD)/asan/scenario) \
+		$(program_tsan) $(if $(stress_src),$(BUILD)/tsan/stress)
+	@USHER_BIN=$(abspath $(program_asan)) setup/tests $(if $(unit_src),$(BUILD)/asan/unit) \
+		$(if $(scenario_src),$(BUILD)/asan/scenario)
+	@$(if $(stress_src),USHER_BIN=$(abspath $(program_tsan)) setup/tests $(BUILD)/tsan/stress)
+
+scenario stress: $(program_$(KIND))
+unit scenario stress: %: $(BUILD)/$(KIND)/%
+	@USHER_BIN=$(abspath $(program_$(KIND))) FILTER='$(T)' setup/tests $<
+## unit scenario stress: just those tests; T=name picks some, KIND=asan or tsan another build
+
+lint: ## who includes whom, sizes, words, cards, headers that stand alone; then that each of these can fail
+	@tests/lint/run
+
+format: ## lay out every C file (clang-format)
+	@setup/packages format
+	@setup/format
+
+format-check:
+	@setup/packages format
+	@setup/format --check
+
+bench: ## side by side with nginx, HAProxy and a bare relay
+	@setup/packages bench
+	@$(MAKE) -j $(JOBS) $(BUILD)/usher
+	@USHER_BIN=$(abspath $(BUILD)/usher) bench/run
+
+install: ## the program into $(DESTDIR)$(PREFIX)/bin (PREFIX: /usr/local)
+	@test -x $(BUILD)/usher || $(MAKE) $(BUILD)/usher
+	install -D -m 755 $(BUILD)/usher $(DESTDIR)$(PREFIX)/bin/usher
+
+fresh-check: ## "make test" and "make run" on a clone, in a bare Debian 12 and a bare Debian 13 (needs root)
+	@setup/fresh-check
+
+packages: ## install the Debian packages that building, running and testing need
+	@setup/packages test
+deps: ## put the libraries that the system lacks into build/deps
+	@CC=$(CC) setup/deps $(DEPS)
+clean: ## take away what was built (build/deps and build/fresh stay; rm -rf build takes all)
+	@rm -rf $(addprefix $(BUILD)/,usher demo_origin release asan tsan check run lint)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^## \([a-z ]*\): \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+$(BUILD)/demo_origin: setup/demo_origin.c
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(CC) $(CFLAGS) -O2 -o $@ $<
+
+FORCE:
+.PHONY: FORCE all run test check check-run unit scenario stress lint format format-check bench install fresh-check \
+	packages deps clean help
