@@ -1,0 +1,51 @@
+/* counters.h -- one worker's board: written by that worker alone, read by control at any time. */
+#ifndef PROXY_COUNTERS_H
+#define PROXY_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+
+#define LATENCY_BUCKETS 14
+
+typedef atomic_uint_fast64_t counter; /* rule zero: a typedef, so that the board reads as a list */
+
+struct counters {
+    counter requests[6]; /* by status class; 0 = ended with nothing sent */
+    counter faults[FAULT_COUNT];
+    counter latency[LATENCY_BUCKETS + 1]; /* not cumulative; the last is what no bound held */
+    counter latency_ns_sum;
+    counter host_hits, host_misses;
+    counter clients_accepted, clients_open;
+    counter exchanges_open, tunnels_open;
+    counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
+    counter upstream_connects, upstream_reuses, retries;
+    counter accept_pauses;
+    counter hosts_held, waiting_lookups;
+    counter applied_round; /* of the last changes this worker has applied */
+};
+
+/* Upper bounds of the buckets, in microseconds. */
+extern const uint64_t counters_latency_bounds_us[LATENCY_BUCKETS];
+
+/* One writer: a load and a store, no locked instruction. */
+static inline void counter_add(counter *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void counter_sub(counter *c, uint64_t n)
+{
+    counter_add(c, (uint64_t)0 - n);
+}
+
+static inline uint64_t counter_read(const counter *c)
+{
+    return atomic_load_explicit((counter *)c, memory_order_relaxed);
+}
+
+void counters_latency(struct counters *c, uint64_t ns);
+
+#endif

@@ -1,0 +1,81 @@
+/* worker.h -- one worker thread as control sees it: mails in, mails out, a board to read. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include "base/buf.h"
+#include "net/mailbox.h"
+#include "proxy/counters.h"
+#include "routing/changes.h"
+#include "settings.h"
+
+struct worker;
+struct access_log;
+
+/* Control -> worker (mail.kind). */
+enum worker_mail {
+    WORKER_CHANGES, /* struct changes_mail */
+    WORKER_DRAIN,   /* struct mail: take what waits, close listeners, finish what runs */
+    WORKER_STOP,    /* struct mail: cut what still runs; the thread ends */
+    WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */
+};
+
+/* Worker -> control. The receiver frees the mail with free(), but for dump mails (control's own). */
+enum control_mail {
+    CONTROL_LOOKUP = 100, /* struct lookup_mail */
+    CONTROL_RELEASED,     /* struct released_mail */
+    CONTROL_DRAINED,      /* struct drained_mail: nothing runs on that worker any more */
+    CONTROL_DUMPED,       /* struct dump_mail */
+};
+
+struct changes_mail {
+    struct mail mail;
+    struct changes *changes; /* shared: the last worker to have applied it frees it */
+};
+
+struct lookup_mail {
+    struct mail mail;
+    unsigned worker;
+    uint8_t host_len;
+    char host[HOST_MAX_BYTES + 1];
+};
+
+/* Replaced objects that no exchange of this worker uses any more. */
+struct released_mail {
+    struct mail mail;
+    unsigned worker;
+    size_t count;
+    struct object *objects[];
+};
+
+struct drained_mail {
+    struct mail mail;
+    unsigned worker;
+};
+
+enum dump_what { DUMP_WORKER, DUMP_HOSTS, DUMP_SERVICES, DUMP_UPSTREAMS, DUMP_EXCHANGES };
+
+struct dump_mail {
+    struct mail mail;
+    enum dump_what what;
+    unsigned worker;
+    void *owner;     /* control's own */
+    struct buf json; /* one JSON value, written by the worker */
+};
+
+/* What all workers share beside compiled objects. */
+struct worker_shared {
+    const struct settings *settings;
+    struct mailbox *control;
+    struct access_log *access_log; /* NULL: off */
+    atomic_int client_room;        /* connections that may still be accepted */
+};
+
+/* `listen_fds`: bound, listening, non-blocking; the worker owns them from here on. The thread runs
+ * when this returns. */
+struct worker *worker_start(struct worker_shared *shared, unsigned index, const int *listen_fds,
+                            unsigned listen_count);
+void worker_post(struct worker *w, struct mail *mail);
+const struct counters *worker_counters(const struct worker *w);
+void worker_join(struct worker *w); /* after WORKER_STOP; frees it */
+
+#endif
