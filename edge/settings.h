@@ -20,7 +20,7 @@ struct redis_url {
     unsigned db;
 };
 
-enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_STDOUT, ACCESS_LOG_FILE };
+enum access_log_to { ACCESS_LOG_OFF, ACCESS_LOG_STDOUT, ACCESS_LOG_FILE };
 
 struct settings {
     struct address listen[SETTINGS_LISTEN_MAX];
@@ -46,7 +46,7 @@ struct settings {
     uint32_t max_loss_percent;
     uint32_t lookup_rate; /* per second */
 
-    enum access_log access_log;
+    enum access_log_to access_log;
     char access_log_file[4096];
     bool forwarded; /* add Forwarded (RFC 7239) beside X-Forwarded-* */
 };
