@@ -46,7 +46,7 @@ scenario_src := $(sort $(wildcard tests/scenario/*.c))
 stress_src := $(sort $(wildcard tests/stress/*.c))
 
 # The libraries' flags come from a file that setup/deps writes. Goals that compile nothing do not need it.
-without_deps := help clean packages packages-% test run bench check lint format format-check install fresh-check deps
+without_deps := help clean packages test run bench check format format-check install fresh-check deps
 ifneq ($(filter-out $(without_deps),$(or $(MAKECMDGOALS),all)),)
 include $(DEPS)/flags.mk
 endif
@@ -135,7 +135,7 @@ unit scenario stress: %: $(BUILD)/$(KIND)/%
 	@USHER_BIN=$(abspath $(program_$(KIND))) FILTER='$(T)' setup/tests $<
 ## unit scenario stress: just those tests; T=name picks some, KIND=asan or tsan another build
 
-lint: ## who includes whom, sizes, words, cards, headers that stand alone; then that each of these can fail
+lint: $(DEPS)/flags.mk ## who includes whom, sizes, words, cards, headers that stand alone; then that each of these can fail
 	@tests/lint/run
 
 format: ## lay out every C file (clang-format)
