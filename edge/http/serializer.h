@@ -1,0 +1,40 @@
+/* serializer.h -- heads as this edge sends them: written anew, field by field, never passed on.
+ *
+ * Hop-by-hop fields (RFC 9110 7.6.1) and those that Connection names stay behind. */
+#ifndef HTTP_SERIALIZER_H
+#define HTTP_SERIALIZER_H
+
+#include "http/head.h"
+
+/* A request to an endpoint. */
+struct request_out {
+    struct str method, path, query; /* query.ptr NULL: none */
+    struct str authority;           /* Host */
+    struct str client_ip, scheme;
+    struct str id;                  /* ours, for Via and CDN-Loop */
+    bool forwarded;                 /* also Forwarded (RFC 7239) */
+};
+
+/* A response to a client over HTTP/1. */
+struct response_out {
+    unsigned status;
+    bool close;      /* say Connection: close */
+    bool keep_alive; /* say Connection: keep-alive (to HTTP/1.0) */
+    bool chunked;    /* body in chunks: Transfer-Encoding is ours to say */
+    struct str id;   /* for Via */
+    struct str date; /* used when the endpoint sent none */
+};
+
+/* The most bytes that a serializer adds to a head's own. */
+#define SERIALIZER_ROOM 2048
+
+/* Both return the length, or 0 when `room` is too small. `body` of the head decides the framing
+ * fields of a request. */
+size_t serializer_request(char *to, size_t room, const struct head *h, const struct request_out *o);
+size_t serializer_response(char *to, size_t room, const struct head *h,
+                           const struct response_out *o);
+
+/* The standard phrase (RFC 9110 15), "" for an unknown status. */
+struct str serializer_reason(unsigned status);
+
+#endif

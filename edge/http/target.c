@@ -1,0 +1,280 @@
+/* target.c -- hosts and paths in the one form that everything is compared in.
+ *
+ * Owns:    nothing.
+ * Thread:  any.
+ * Used by: exchange (hosts), serializer (paths), fuzz and unit tests.
+ * Not here: which site a host is (proxy/sites.c). */
+#include "http/target.h"
+
+#include <arpa/inet.h>
+
+#include "http/parser.h"
+
+enum { NAME = 1, UNRESERVED = 2, PATH = 4, HEX = 8 };
+
+static const uint8_t kinds[256] = {
+    ['0' ... '9'] = NAME | UNRESERVED | PATH | HEX,
+    ['a' ... 'f'] = NAME | UNRESERVED | PATH | HEX,
+    ['g' ... 'z'] = NAME | UNRESERVED | PATH,
+    ['A' ... 'F'] = NAME | UNRESERVED | PATH | HEX,
+    ['G' ... 'Z'] = NAME | UNRESERVED | PATH,
+    ['-'] = NAME | UNRESERVED | PATH,
+    ['_'] = NAME | UNRESERVED | PATH, /* no host name has it, but many a tenant's does */
+    ['.'] = UNRESERVED | PATH,
+    ['~'] = UNRESERVED | PATH,
+    ['!'] = PATH,
+    ['$'] = PATH,
+    ['&'] = PATH,
+    ['\''] = PATH,
+    ['('] = PATH,
+    [')'] = PATH,
+    ['*'] = PATH,
+    ['+'] = PATH,
+    [','] = PATH,
+    [';'] = PATH,
+    ['='] = PATH,
+    [':'] = PATH,
+    ['@'] = PATH,
+    ['/'] = PATH,
+};
+
+static bool is(char c, unsigned kind)
+{
+    return (kinds[(unsigned char)c] & kind) != 0;
+}
+
+static bool port_is_right(struct str port)
+{
+    uint64_t number;
+
+    return port.len == 0 || str_to_u64(port, 65535, &number);
+}
+
+/* "[2001:db8::1]:80": kept with its brackets, which tell it from a name. */
+static size_t literal_host(struct str authority, char *to)
+{
+    const char *end = memchr(authority.ptr, ']', authority.len);
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr ip;
+    size_t len;
+
+    if (end == NULL)
+        return 0;
+    len = (size_t)(end - authority.ptr) - 1;
+    if (len == 0 || len >= sizeof(text))
+        return 0;
+    memcpy(text, authority.ptr + 1, len);
+    text[len] = '\0';
+    if (memchr(text, '\0', len) != NULL || inet_pton(AF_INET6, text, &ip) != 1)
+        return 0;
+    if (authority.len > len + 2 &&
+        (authority.ptr[len + 2] != ':' ||
+         !port_is_right(str_slice(authority.ptr + len + 3, authority.len - len - 3))))
+        return 0;
+    to[0] = '[';
+    for (size_t i = 0; i < len; i++)
+        to[i + 1] = str_lower(text[i]);
+    to[len + 1] = ']';
+    return len + 2;
+}
+
+size_t target_normal_host(struct str authority, char to[TARGET_HOST_MAX + 1])
+{
+    const char *colon;
+    size_t label = 0;
+    struct str name = authority;
+
+    if (authority.len == 0)
+        return 0;
+    if (authority.ptr[0] == '[')
+        return literal_host(authority, to);
+    colon = memchr(authority.ptr, ':', authority.len);
+    if (colon != NULL) {
+        name.len = (size_t)(colon - authority.ptr);
+        if (!port_is_right(str_slice(colon + 1, authority.len - name.len - 1)))
+            return 0;
+    }
+    if (name.len > 0 && name.ptr[name.len - 1] == '.')
+        name.len--;
+    if (name.len == 0 || name.len > TARGET_HOST_MAX)
+        return 0;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+
+        if (c == '.') {
+            if (label == 0)
+                return 0;
+            label = 0;
+        } else if (!is(c, NAME) || ++label > 63) {
+            return 0;
+        }
+        to[i] = str_lower(c);
+    }
+    return label > 0 ? name.len : 0;
+}
+
+/* http://authority/path?query -> its parts; false when it is no such thing. */
+static bool split_absolute(struct str *target, struct str *authority)
+{
+    struct str rest = *target;
+    size_t n = 0;
+
+    if (rest.len < 8 || !str_equals_nocase(str_slice(rest.ptr, 7), STR("http://"))) {
+        if (rest.len < 9 || !str_equals_nocase(str_slice(rest.ptr, 8), STR("https://")))
+            return false;
+        n = 1;
+    }
+    rest = str_slice(rest.ptr + 7 + n, rest.len - 7 - n);
+    for (n = 0; n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != '?';)
+        n++;
+    *authority = str_slice(rest.ptr, n);
+    *target = str_slice(rest.ptr + n, rest.len - n);
+    return true;
+}
+
+static void split_query(struct str target, struct target *t)
+{
+    const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
+
+    t->path = target;
+    t->query = (struct str){ NULL, 0 };
+    if (mark != NULL) {
+        t->path.len = (size_t)(mark - target.ptr);
+        t->query = str_slice(mark + 1, target.len - t->path.len - 1);
+    }
+    if (t->path.len == 0)
+        t->path = STR("/");
+}
+
+enum fault target_read(const struct head *h, struct target *t)
+{
+    struct str target = head_target(h), absolute = { NULL, 0 };
+
+    if (h->method == HTTP_CONNECT)
+        return FAULT_not_implemented;
+    if (memchr(target.ptr, '#', target.len) != NULL)
+        return FAULT_bad_request;
+    if (h->host_count != 1)
+        return FAULT_bad_host;
+    t->authority = head_known(h, FIELD_HOST);
+    if (target.ptr[0] != '/' && !str_equals(target, STR("*")) &&
+        !split_absolute(&target, &absolute))
+        return FAULT_bad_request;
+    if (str_equals(target, STR("*")) && h->method != HTTP_OPTIONS)
+        return FAULT_bad_request;
+    t->host_len = (uint8_t)target_normal_host(t->authority, t->host);
+    if (t->host_len == 0)
+        return FAULT_bad_host;
+    if (absolute.ptr != NULL) {
+        char other[TARGET_HOST_MAX + 1];
+        size_t len = target_normal_host(absolute, other);
+
+        /* RFC 9112 3.2.2 would take the target's word; two words are an attack more often. */
+        if (len != t->host_len || memcmp(other, t->host, len) != 0)
+            return FAULT_bad_request;
+    }
+    t->host[t->host_len] = '\0';
+    split_query(target, t);
+    return FAULT_NONE;
+}
+
+static unsigned hex_value(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
+}
+
+static size_t put_escape(char *to, unsigned char c)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    to[0] = '%';
+    to[1] = hex[c >> 4];
+    to[2] = hex[c & 15];
+    return 3;
+}
+
+/* One octet of the path at *from, in normal form; false when it may not be in any path. */
+static bool put_octet(struct str path, size_t *from, char *to, size_t *len)
+{
+    char c = path.ptr[(*from)++];
+    unsigned char octet;
+
+    if (c != '%') {
+        if (is(c, PATH))
+            to[(*len)++] = c;
+        else if ((unsigned char)c < 0x20 || c == 0x7f)
+            return false;
+        else
+            *len += put_escape(to + *len, (unsigned char)c);
+        return true;
+    }
+    if (path.len - *from < 2 || !is(path.ptr[*from], HEX) || !is(path.ptr[*from + 1], HEX))
+        return false;
+    octet = (unsigned char)(hex_value(path.ptr[*from]) << 4 | hex_value(path.ptr[*from + 1]));
+    *from += 2;
+    if (octet < 0x20 || octet == 0x7f)
+        return false;
+    if (is((char)octet, UNRESERVED))
+        to[(*len)++] = (char)octet;
+    else
+        *len += put_escape(to + *len, octet);
+    return true;
+}
+
+/* RFC 3986 5.2.4, in place, on a path that begins with '/'. */
+static size_t remove_dot_segments(char *path, size_t len)
+{
+    size_t out = 0, at = 0;
+
+    while (at < len) {
+        size_t end = at + 1; /* path[at] is '/' */
+
+        while (end < len && path[end] != '/')
+            end++;
+        if (end - at == 2 && path[at + 1] == '.') {
+            if (end == len)
+                path[out++] = '/';
+        } else if (end - at == 3 && path[at + 1] == '.' && path[at + 2] == '.') {
+            while (out > 0 && path[--out] != '/')
+                continue;
+            if (end == len)
+                path[out++] = '/';
+        } else {
+            memmove(path + out, path + at, end - at);
+            out += end - at;
+        }
+        at = end;
+    }
+    if (out == 0)
+        path[out++] = '/';
+    return out;
+}
+
+static bool is_normal(struct str path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.ptr[i];
+
+        if (!is(c, PATH) || (c == '.' && i > 0 && path.ptr[i - 1] == '/'))
+            return false;
+    }
+    return true;
+}
+
+size_t target_normal_path(struct str path, char *to, bool *same)
+{
+    size_t len = 0, from = 0;
+
+    *same = is_normal(path);
+    if (*same) {
+        memcpy(to, path.ptr, path.len);
+        return path.len;
+    }
+    while (from < path.len)
+        if (!put_octet(path, &from, to, &len))
+            return 0;
+    if (to[0] == '/')
+        len = remove_dot_segments(to, len);
+    *same = len == path.len && memcmp(to, path.ptr, len) == 0;
+    return len;
+}
