@@ -155,15 +155,15 @@ install: ## the program into $(DESTDIR)$(PREFIX)/bin (PREFIX: /usr/local)
 	@test -x $(BUILD)/usher || $(MAKE) $(BUILD)/usher
 	install -D -m 755 $(BUILD)/usher $(DESTDIR)$(PREFIX)/bin/usher
 
-fresh-check: ## "make test" and "make run" on a clone, in a bare Debian 12 and a bare Debian 13 (needs root)
-	@setup/fresh-check
+fresh-check: ## "make test" and "make run" on a clone in a bare Debian 12 and a bare 13, as root; SUITES=trixie for one
+	@setup/fresh-check $(SUITES)
 
 packages: ## install the Debian packages that building, running and testing need
 	@setup/packages test
 deps: ## put the libraries that the system lacks into build/deps
 	@CC=$(CC) setup/deps $(DEPS)
 clean: ## take away what was built (build/deps and build/fresh stay; rm -rf build takes all)
-	@rm -rf $(addprefix $(BUILD)/,usher demo_origin release asan tsan check run lint)
+	@rm -rf $(addprefix $(BUILD)/,usher demo_origin release asan tsan check run.*)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^## \([a-z ]*\): \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
