@@ -51,7 +51,7 @@ ifneq ($(filter-out $(without_deps),$(or $(MAKECMDGOALS),all)),)
 include $(DEPS)/flags.mk
 endif
 $(DEPS)/flags.mk: setup/deps $(wildcard setup/deps.d/*)
-	@CC=$(CC) setup/deps $(DEPS)
+	@CC=$(CC) DEPS_QUIET=1 setup/deps $(DEPS)
 
 # What a folder's objects were made from; rewritten only when it says something else, which remakes what depends on it.
 define note
