@@ -1,0 +1,114 @@
+/* exchange.h -- one request and its response: the conductor of the proxy's rooms.
+ *
+ * The client's side is struct client_side (session.c implements it for HTTP/1); the endpoint's side
+ * is struct upstream. Each of them calls exchange_on_*; only the exchange decides what is next. */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include "base/fault.h"
+#include "http/head.h"
+#include "http/target.h"
+#include "proxy/sites.h"
+#include "routing/site.h"
+
+struct worker;
+struct exchange;
+struct upstream;
+
+/* What an exchange asks of its client's connection. None of these calls back into the exchange
+ * before it returns. */
+struct client_side {
+    /* A response head; `interim` ones (1xx) have no body and are followed by another head. */
+    void (*send_head)(void *session, const struct head *head, bool interim);
+    void (*send_body)(void *session, const char *bytes, size_t len); /* borrowed until flush */
+    void (*flush)(void *session);                                    /* false when it is gone */
+    void (*finish)(void *session, struct str trailers);              /* and flush */
+    void (*abort)(void *session);  /* the response cannot be whole: cut the connection */
+    void (*pause)(void *session);  /* no more request body for now */
+    void (*resume)(void *session);
+    void (*tunnel)(void *session, struct upstream *u); /* bytes go both ways from here on */
+    bool (*is_blocked)(void *session);
+    /* Client's address without port, for headers and logs. */
+    struct str (*client_ip)(void *session);
+};
+
+enum step {
+    STEP_READ,    /* the request head is being read */
+    STEP_RESOLVE, /* host -> site -> tenant; may wait for control */
+    STEP_MATCH,   /* what the site says: serve, refuse, where to */
+    STEP_CHOOSE,  /* service -> endpoint */
+    STEP_CONNECT, /* endpoint -> upstream, pooled or new */
+    STEP_FORWARD, /* send the request head */
+    STEP_RELAY,   /* bodies and the response */
+    STEP_ENDED,
+    STEP_COUNT
+};
+
+#define EXCHANGE_HEAD_INLINE 768
+
+struct exchange {
+    struct list node; /* of its worker: running, ended, or free */
+    struct worker *w;
+    const struct client_side *client;
+    void *session; /* NULL once the session is gone */
+    enum step step;
+    enum fault fault;
+
+    struct head request;
+    struct target target;
+    struct str path;    /* normal form */
+    char *head_copy;    /* the request head's bytes: head_inline or heap */
+    char *path_copy;    /* heap; NULL when path lies in head_copy */
+    char head_inline[EXCHANGE_HEAD_INLINE];
+
+    struct sites_waiter waiter;
+    struct site *site;       /* pinned */
+    struct tenant *tenant;   /* pinned; NULL */
+    struct service *service; /* pinned, when named; NULL */
+    const struct service *balanced; /* service, or the unnamed one of site or tenant */
+    const struct endpoint *endpoint;
+    struct upstream *upstream; /* owns until given back to the pool */
+
+    struct head response;
+    bool request_whole;   /* its body has been read to the end */
+    bool body_forwarded;  /* some of its body was given to an upstream: no retry */
+    bool response_begun;  /* a final head was given to the client */
+    bool response_whole;
+    bool retried;
+    bool client_paused;   /* we stopped the client's body: the upstream is slow */
+    bool upstream_paused; /* we stopped the upstream: the client is slow */
+    unsigned status;      /* sent to the client; 0 = none */
+    uint64_t begun_ns;
+    uint64_t request_body_bytes, response_body_bytes;
+};
+
+/* From the session. exchange_new cannot fail; it is given back by the exchange's own end. */
+struct exchange *exchange_new(struct worker *w, const struct client_side *client, void *session);
+/* The head is whole and right: bytes stand at request.base. Takes a copy, and runs. */
+void exchange_start(struct exchange *x);
+void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len);
+void exchange_on_request_end(struct exchange *x, struct str trailers);
+void exchange_flush_request(struct exchange *x);      /* after each read that gave body */
+void exchange_on_client_drained(struct exchange *x);  /* what was blocked towards it is sent */
+/* The client is gone, or has done wrong: ends the exchange. The session has let go already. */
+void exchange_on_client_gone(struct exchange *x, enum fault fault);
+
+/* Answers with the fault, if anything can be answered still, and ends the exchange. */
+void exchange_fault(struct exchange *x, enum fault fault);
+
+/* From the upstream. */
+void exchange_on_upstream_ready(struct exchange *x);
+void exchange_on_upstream_drained(struct exchange *x);
+void exchange_on_interim_head(struct exchange *x);
+void exchange_on_response_head(struct exchange *x);
+void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len);
+void exchange_on_response_end(struct exchange *x, struct str trailers);
+void exchange_flush_response(struct exchange *x);
+/* The upstream is lost (closed by it already). `fresh`: not a byte of a response had come. */
+void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool fresh);
+
+const char *exchange_step_name(enum step step);
+/* Frees what ended since; at the worker's turn end. */
+void exchange_reap(struct worker *w);
+
+#endif

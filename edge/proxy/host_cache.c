@@ -1,0 +1,329 @@
+/* host_cache.c -- host -> site, for the hosts this worker has seen; and who waits for the others.
+ *
+ * Owns:    the entries, three bounded clocks of them; the waiting lists.
+ * Thread:  its worker.
+ * Used by: sites.c, exchange.c (through sites_find).
+ * Not here: the sites themselves (slots, in sites.c). */
+#include "proxy/host_cache.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "net/loop.h"
+
+#define UNKNOWN_MOST 65536
+#define SUFFIXES_MOST 4096
+#define ASKED_MOST 10000
+#define ANSWER_GRACE_MS 500 /* control answers within --lookup-timeout; this is for a lost thread */
+
+struct host_entry {
+    struct list node; /* in its kind's clock */
+    uint64_t hash;
+    struct slot_ref site;
+    uint32_t born; /* suffix_clock when it was last known to be right */
+    uint8_t kind;
+    bool used;
+    uint8_t host_len;
+    char host[];
+};
+
+/* "*.shop.example" came or went when the clock stood at `changed`. */
+struct suffix {
+    uint64_t hash;
+    uint32_t changed;
+    uint8_t len;
+    char text[];
+};
+
+struct asked_host {
+    struct list waiters;
+    struct timer timer;
+    struct sites *sites;
+    uint64_t hash;
+    uint8_t host_len;
+    char host[];
+};
+
+static bool entry_has_host(const void *value, struct str key)
+{
+    const struct host_entry *e = value;
+
+    return e->host_len == key.len && memcmp(e->host, key.ptr, key.len) == 0;
+}
+
+static bool suffix_has_text(const void *value, struct str key)
+{
+    const struct suffix *x = value;
+
+    return x->len == key.len && memcmp(x->text, key.ptr, key.len) == 0;
+}
+
+static bool asked_has_host(const void *value, struct str key)
+{
+    const struct asked_host *a = value;
+
+    return a->host_len == key.len && memcmp(a->host, key.ptr, key.len) == 0;
+}
+
+void host_cache_init(struct sites *s)
+{
+    map_init(&s->hosts, entry_has_host);
+    map_init(&s->suffixes, suffix_has_text);
+    map_init(&s->asked, asked_has_host);
+    for (unsigned kind = 0; kind < HOST_KINDS; kind++)
+        list_init(&s->clocks[kind].entries);
+    s->clocks[HOST_EXACT].most = s->shared->settings->worker_hosts;
+    s->clocks[HOST_WILDCARD].most = s->shared->settings->worker_hosts;
+    s->clocks[HOST_UNKNOWN].most = UNKNOWN_MOST;
+}
+
+static void free_values(struct map *m)
+{
+    void *value;
+
+    for (size_t at = 0; (value = map_next(m, &at)) != NULL;)
+        free(value);
+    map_free(m);
+}
+
+void host_cache_free(struct sites *s)
+{
+    free_values(&s->hosts);
+    free_values(&s->suffixes);
+    free_values(&s->asked);
+}
+
+static void drop_entry(struct sites *s, struct host_entry *e)
+{
+    map_remove(&s->hosts, e->hash, e);
+    list_remove(&e->node);
+    s->clocks[e->kind].count--;
+    counter_sub(&s->counters->hosts_held, 1);
+    free(e);
+}
+
+/* Second chance: who was used since the hand came by last stays for another round. */
+static void make_room(struct sites *s, struct host_clock *clock)
+{
+    while (clock->count >= clock->most) {
+        struct host_entry *e = LIST_ITEM(clock->entries.next, struct host_entry, node);
+
+        if (!e->used) {
+            drop_entry(s, e);
+            continue;
+        }
+        e->used = false;
+        list_remove(&e->node);
+        list_append(&clock->entries, &e->node);
+    }
+}
+
+static void remember(struct sites *s, struct str host, uint64_t hash, enum host_kind kind,
+                     struct slot_ref site)
+{
+    struct host_clock *clock = &s->clocks[kind];
+    struct host_entry *e = map_find(&s->hosts, hash, host);
+
+    if (e != NULL)
+        drop_entry(s, e);
+    make_room(s, clock);
+    e = check_alloc(sizeof(*e) + host.len);
+    *e = (struct host_entry){ .hash = hash,
+                              .site = site,
+                              .born = s->suffix_clock,
+                              .kind = (uint8_t)kind,
+                              .host_len = (uint8_t)host.len };
+    memcpy(e->host, host.ptr, host.len);
+    list_append(&clock->entries, &e->node);
+    clock->count++;
+    map_add(&s->hosts, hash, e);
+    counter_add(&s->counters->hosts_held, 1);
+}
+
+static bool suffix_changed_since(struct sites *s, struct str suffix, uint32_t born)
+{
+    const struct suffix *x = map_find(&s->suffixes, map_hash(suffix), suffix);
+
+    return x != NULL && x->changed > born;
+}
+
+/* Did "*.parent" of one of the host's parents, or "*", come or go since the entry was right? */
+static bool is_outdated(struct sites *s, struct host_entry *e)
+{
+    char star[HOST_MAX_BYTES + 2];
+
+    if (e->kind == HOST_EXACT)
+        return false;
+    if (e->born < s->suffix_floor || (e->kind == HOST_UNKNOWN && e->born < s->unknown_floor))
+        return true;
+    if (e->born == s->suffix_clock)
+        return false;
+    if (suffix_changed_since(s, STR("*"), e->born))
+        return true;
+    for (size_t i = 1; i < e->host_len; i++) {
+        if (e->host[i] != '.')
+            continue;
+        star[0] = '*';
+        memcpy(star + 1, e->host + i, e->host_len - i);
+        if (suffix_changed_since(s, str_slice(star, 1 + e->host_len - i), e->born))
+            return true;
+    }
+    e->born = s->suffix_clock;
+    return false;
+}
+
+static void wake(struct sites *s, struct asked_host *asked, enum sites_result result,
+                 struct slot_ref site, enum fault fault)
+{
+    struct list *node;
+
+    map_remove(&s->asked, asked->hash, asked);
+    timer_stop(&asked->timer);
+    counter_sub(&s->counters->waiting_lookups, 1);
+    while ((node = list_take_first(&asked->waiters)) != NULL) {
+        struct sites_waiter *w = LIST_ITEM(node, struct sites_waiter, node);
+
+        w->on_answer(w, result, site, fault);
+    }
+    free(asked);
+}
+
+static void on_no_answer(struct timer *t)
+{
+    struct asked_host *asked = LIST_ITEM(t, struct asked_host, timer);
+
+    wake(asked->sites, asked, SITES_BUSY, (struct slot_ref){ 0 }, FAULT_store_timeout);
+}
+
+static enum sites_result ask(struct sites *s, struct str host, uint64_t hash,
+                             struct sites_waiter *waiter)
+{
+    struct asked_host *asked = map_find(&s->asked, hash, host);
+    struct lookup_mail *mail;
+
+    if (asked == NULL) {
+        if (s->asked.count >= ASKED_MOST)
+            return SITES_BUSY;
+        asked = check_alloc(sizeof(*asked) + host.len);
+        list_init(&asked->waiters);
+        timer_init(&asked->timer, on_no_answer);
+        timer_set(s->loop, &asked->timer,
+                  s->shared->settings->lookup_timeout_ms + ANSWER_GRACE_MS);
+        asked->sites = s;
+        asked->hash = hash;
+        asked->host_len = (uint8_t)host.len;
+        memcpy(asked->host, host.ptr, host.len);
+        map_add(&s->asked, hash, asked);
+        counter_add(&s->counters->waiting_lookups, 1);
+        mail = check_alloc(sizeof(*mail));
+        mail->mail.kind = CONTROL_LOOKUP;
+        mail->worker = s->worker;
+        mail->host_len = (uint8_t)host.len;
+        memcpy(mail->host, host.ptr, host.len);
+        mailbox_post(s->shared->control, &mail->mail);
+    }
+    list_append(&asked->waiters, &waiter->node);
+    return SITES_WAIT;
+}
+
+/* Is the site that the entry names still in its slot? */
+static bool holds(const struct sites *s, struct slot_ref ref)
+{
+    const struct slot *slot;
+
+    if (ref.slot >= s->rooms[OBJECT_SITE])
+        return false;
+    slot = &s->slots[OBJECT_SITE][ref.slot];
+    return slot->object != NULL && slot->generation == ref.generation;
+}
+
+enum sites_result sites_find(struct sites *s, struct str host, struct slot_ref *ref,
+                             struct sites_waiter *waiter)
+{
+    uint64_t hash = map_hash(host);
+    struct host_entry *e = map_find(&s->hosts, hash, host);
+
+    if (e != NULL && (is_outdated(s, e) || (e->kind != HOST_UNKNOWN && !holds(s, e->site)))) {
+        drop_entry(s, e);
+        e = NULL;
+    }
+    if (e == NULL) {
+        counter_add(&s->counters->host_misses, 1);
+        return ask(s, host, hash, waiter);
+    }
+    counter_add(&s->counters->host_hits, 1);
+    if (!e->used)
+        e->used = true;
+    *ref = e->site;
+    return e->kind == HOST_UNKNOWN ? SITES_UNKNOWN : SITES_FOUND;
+}
+
+void host_cache_forget(struct sites *s, const struct forgotten *f)
+{
+    struct str text = str_slice(f->host, f->host_len);
+    uint64_t hash = map_hash(text);
+    struct suffix *x;
+
+    if (!f->suffix) {
+        struct host_entry *e = map_find(&s->hosts, hash, text);
+
+        if (e != NULL)
+            drop_entry(s, e);
+        return;
+    }
+    s->suffix_clock++;
+    x = map_find(&s->suffixes, hash, text);
+    if (x == NULL && s->suffixes.count >= SUFFIXES_MOST) {
+        free_values(&s->suffixes);
+        s->suffix_floor = s->suffix_clock;
+    }
+    if (x == NULL) {
+        x = check_alloc(sizeof(*x) + text.len);
+        x->hash = hash;
+        x->len = (uint8_t)text.len;
+        memcpy(x->text, text.ptr, text.len);
+        map_add(&s->suffixes, hash, x);
+    }
+    x->changed = s->suffix_clock;
+}
+
+void host_cache_forget_unknown(struct sites *s)
+{
+    s->unknown_floor = ++s->suffix_clock;
+}
+
+void host_cache_answer(struct sites *s, const struct answer *a)
+{
+    struct str host = str_slice(a->host, a->host_len);
+    uint64_t hash = map_hash(host);
+    struct asked_host *asked = map_find(&s->asked, hash, host);
+
+    if (a->kind == ANSWER_SITE)
+        remember(s, host, hash, a->exact ? HOST_EXACT : HOST_WILDCARD, a->site);
+    else if (a->kind == ANSWER_UNKNOWN)
+        remember(s, host, hash, HOST_UNKNOWN, (struct slot_ref){ 0 });
+    if (asked == NULL)
+        return;
+    wake(s, asked,
+         a->kind == ANSWER_SITE      ? SITES_FOUND
+         : a->kind == ANSWER_UNKNOWN ? SITES_UNKNOWN
+                                     : SITES_BUSY,
+         a->site, a->fault);
+}
+
+void sites_dump_hosts(const struct sites *s, size_t most, struct buf *json)
+{
+    static const char *const kinds[] = { "exact", "wildcard", "unknown" };
+    const struct host_entry *e;
+    bool first = true;
+
+    buf_add_text(json, "[");
+    for (size_t at = 0; most > 0 && (e = map_next(&s->hosts, &at)) != NULL; most--) {
+        buf_add_text(json, first ? "{\"host\":" : ",{\"host\":");
+        buf_add_json(json, str_slice(e->host, e->host_len));
+        buf_printf(json, ",\"kind\":\"%s\",\"slot\":%u}", kinds[e->kind], e->site.slot);
+        first = false;
+    }
+    buf_add_text(json, "]");
+}

@@ -1,0 +1,194 @@
+/* sites.c -- a worker's tables, and how changes reach them.
+ *
+ * Owns:    the tables; slots hold objects that control frees after this worker mailed their release.
+ * Thread:  its worker.
+ * Used by: exchange.c (finds, pins), worker.c (applies).
+ * Not here: host names remembered (host_cache.c); compiling (routing/compile.c). */
+#include "proxy/sites.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "net/loop.h"
+#include "proxy/host_cache.h"
+
+struct retired {
+    struct list node;
+    struct object *object;
+    uint32_t pins;
+};
+
+void sites_init(struct sites *s, struct loop *l, struct worker_shared *shared,
+                struct counters *counters, unsigned worker)
+{
+    *s = (struct sites){ .loop = l, .shared = shared, .counters = counters, .worker = worker };
+    list_init(&s->retired);
+    host_cache_init(s);
+}
+
+void sites_free(struct sites *s)
+{
+    host_cache_free(s);
+    for (unsigned kind = 0; kind < OBJECT_KINDS; kind++)
+        free(s->slots[kind]);
+    LIST_EACH (node, after, &s->retired)
+        free(LIST_ITEM(node, struct retired, node));
+    free(s->freed);
+}
+
+static void release(struct sites *s, struct object *object)
+{
+    if (s->freed == NULL || s->freed->count == s->freed_room) {
+        size_t room = s->freed ? s->freed_room * 2 : 16;
+        bool fresh = s->freed == NULL;
+
+        s->freed = check_realloc(s->freed, sizeof(*s->freed) + room * sizeof(struct object *));
+        s->freed_room = room;
+        if (fresh)
+            s->freed->count = 0;
+    }
+    s->freed->objects[s->freed->count++] = object;
+}
+
+static void mail_released(struct sites *s)
+{
+    if (s->freed == NULL)
+        return;
+    s->freed->mail.kind = CONTROL_RELEASED;
+    s->freed->worker = s->worker;
+    mailbox_post(s->shared->control, &s->freed->mail);
+    s->freed = NULL;
+}
+
+static struct slot *slot_at(struct sites *s, enum object_kind kind, uint32_t index)
+{
+    if (index >= s->rooms[kind]) {
+        uint32_t room = s->rooms[kind] ? s->rooms[kind] : 64;
+
+        while (room <= index)
+            room *= 2;
+        s->slots[kind] = check_realloc(s->slots[kind], room * sizeof(struct slot));
+        memset(s->slots[kind] + s->rooms[kind], 0,
+               (room - s->rooms[kind]) * sizeof(struct slot));
+        s->rooms[kind] = room;
+    }
+    return &s->slots[kind][index];
+}
+
+struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
+{
+    struct slot *slot;
+
+    if (index >= s->rooms[kind])
+        return NULL;
+    slot = &s->slots[kind][index];
+    if (slot->object == NULL)
+        return NULL;
+    slot->pins++;
+    object_touch(slot->object, object_tick(loop_now_ms(s->loop)));
+    return slot->object;
+}
+
+static void unpin_retired(struct sites *s, struct object *object)
+{
+    LIST_EACH (node, after, &s->retired) {
+        struct retired *r = LIST_ITEM(node, struct retired, node);
+
+        if (r->object != object)
+            continue;
+        if (--r->pins == 0) {
+            list_remove(&r->node);
+            release(s, object);
+            free(r);
+            mail_released(s);
+        }
+        return;
+    }
+    CHECK(!"an unpinned object is either current or retired");
+}
+
+void sites_unpin(struct sites *s, struct object *object)
+{
+    struct slot *slot = &s->slots[object->kind][object->ref.slot];
+
+    if (slot->object != object) {
+        unpin_retired(s, object);
+        return;
+    }
+    CHECK(slot->pins > 0);
+    slot->pins--;
+}
+
+uint32_t *sites_cursor(struct sites *s, const struct object *object)
+{
+    return &s->slots[object->kind][object->ref.slot].cursor;
+}
+
+static void apply_swap(struct sites *s, const struct swap *swap)
+{
+    struct slot *slot = slot_at(s, swap->kind, swap->ref.slot);
+
+    if (slot->object != NULL && slot->pins > 0) {
+        struct retired *r = check_alloc(sizeof(*r));
+
+        r->object = slot->object;
+        r->pins = slot->pins;
+        list_append(&s->retired, &r->node);
+    } else if (slot->object != NULL) {
+        release(s, slot->object);
+    }
+    slot->object = swap->now;
+    slot->generation = swap->ref.generation;
+    slot->pins = 0;
+}
+
+void sites_apply(struct sites *s, struct changes *changes)
+{
+    for (size_t i = 0; i < changes->swap_count; i++)
+        apply_swap(s, &changes->swaps[i]);
+    if (changes->forget_unknown)
+        host_cache_forget_unknown(s);
+    for (size_t i = 0; i < changes->forgotten_count; i++)
+        host_cache_forget(s, &changes->forgotten[i]);
+    atomic_store_explicit(&s->counters->applied_round, changes->round, memory_order_relaxed);
+    for (size_t i = 0; i < changes->answer_count; i++)
+        if (changes->answers[i].worker == s->worker)
+            host_cache_answer(s, &changes->answers[i]);
+    mail_released(s);
+    if (atomic_fetch_sub_explicit(&changes->readers, 1, memory_order_acq_rel) == 1)
+        changes_free(changes);
+}
+
+static void dump_service(const struct service *service, uint32_t pins, struct buf *json)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    buf_add_text(json, "{\"name\":");
+    buf_add_json(json, str_from(service->name));
+    buf_printf(json, ",\"balance\":\"%s\",\"bad\":%s,\"pins\":%u,\"endpoints\":[",
+               service->balance == BALANCE_RANDOM ? "random" : "round-robin",
+               service->bad ? "true" : "false", pins);
+    for (uint32_t i = 0; i < service->endpoint_count; i++)
+        buf_printf(json, "%s{\"address\":\"%s\",\"weight\":%u}", i ? "," : "",
+                   address_text(&service->endpoints[i].address, text),
+                   service->endpoints[i].weight);
+    buf_add_text(json, "]}");
+}
+
+void sites_dump_services(const struct sites *s, size_t most, struct buf *json)
+{
+    bool first = true;
+
+    buf_add_text(json, "[");
+    for (uint32_t i = 0; i < s->rooms[OBJECT_SERVICE] && most > 0; i++) {
+        const struct slot *slot = &s->slots[OBJECT_SERVICE][i];
+
+        if (slot->object == NULL)
+            continue;
+        buf_add_text(json, first ? "" : ",");
+        dump_service((const struct service *)slot->object, slot->pins, json);
+        first = false;
+        most--;
+    }
+    buf_add_text(json, "]");
+}

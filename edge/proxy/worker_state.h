@@ -1,0 +1,58 @@
+/* worker_state.h -- what one worker thread owns; for the rooms of proxy/ only. */
+#ifndef PROXY_WORKER_STATE_H
+#define PROXY_WORKER_STATE_H
+
+#include "base/random.h"
+#include "http/parser.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "proxy/exchange.h"
+#include "proxy/gather.h"
+#include "proxy/sites.h"
+#include "proxy/upstream_pool.h"
+#include "proxy/worker.h"
+
+#define DATE_TEXT_SIZE 32 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+
+struct worker {
+    unsigned index;
+    struct worker_shared *shared;
+    const struct settings *settings;
+    pthread_t thread;
+    struct loop loop;
+    struct mailbox box;
+    struct counters *counters;
+
+    struct listener listeners[SETTINGS_LISTEN_MAX];
+    unsigned listener_count;
+    bool accept_paused;
+    bool draining, drained, stopping;
+
+    struct conn_read_buffer read_buffer;
+    struct gather to_client, to_upstream;
+    struct parser_limits limits;
+    struct sites sites;
+    struct upstream_pool pool;
+    struct random random;
+
+    struct list sessions;
+    unsigned session_count;
+    struct list running;        /* exchanges */
+    struct list ended, spare;   /* exchanges that ended in this turn; those kept for reuse */
+    unsigned spare_count;
+    struct turn_end reap;
+
+    struct buf access_lines;
+    struct turn_end access_flush;
+    uint64_t log_second;        /* fault lines are bounded per second */
+    unsigned log_lines, log_left_out;
+    uint64_t date_second;
+    char date[DATE_TEXT_SIZE];
+};
+
+/* The current IMF-fixdate (RFC 9110 5.6.7); renewed once a second. */
+struct str worker_date(struct worker *w);
+/* A client connection ended: its place is free. */
+void worker_session_gone(struct worker *w);
+
+#endif
