@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "base/buf.h"
 #include "base/log.h"
 
 #define SETTINGS_LISTEN_MAX 16
@@ -40,7 +41,7 @@ struct settings {
     uint64_t min_rate; /* bytes per second */
 
     uint32_t max_head_bytes, max_header_count, max_url_bytes;
-    uint32_t max_connections; /* of clients, all workers together */
+    uint32_t max_connections; /* of clients, all workers together; 0: not said */
     size_t cache_bytes;
     uint32_t worker_hosts; /* hosts each worker remembers */
     uint32_t max_loss_percent;
@@ -50,5 +51,18 @@ struct settings {
     char access_log_file[4096];
     bool forwarded; /* add Forwarded (RFC 7239) beside X-Forwarded-* */
 };
+
+#define SETTINGS_ERROR_SIZE 512
+
+/* Defaults, then the environment (USHER_*), then flags: `--name value` or `--name=value`.
+ * `environment` ends with NULL. False: `error` holds one line that says what is wrong. */
+bool settings_read(struct settings *s, int argc, char *const *argv, char *const *environment,
+                   char error[SETTINGS_ERROR_SIZE]);
+
+/* One paragraph per flag, from the table that settings_read works by. */
+void settings_help(struct buf *to);
+
+/* How many clients fit when the process may hold `descriptors`. Used when max_connections is 0. */
+uint32_t settings_connections_for(uint64_t descriptors, unsigned workers);
 
 #endif

@@ -1,0 +1,14 @@
+/* cli.h -- what stands behind `usher` on the command line. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#define CLI_EXIT_USAGE 2
+
+/* Runs the verb that argv names. Returns the process's exit code. */
+int cli_run(int argc, char **argv);
+
+/* One file a verb; argv starts behind the verb. */
+int serve_verb(int argc, char **argv);
+int version_verb(int argc, char **argv);
+
+#endif

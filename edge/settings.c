@@ -1,0 +1,459 @@
+/* settings.c -- flags and environment of `usher serve`, by one table.
+ *
+ * Owns:    the table; a flag's default, range, text and USHER_* twin are one row.
+ * Thread:  any; read once before threads start.
+ * Used by: cli/serve.c; its --help.
+ * Not here: parsing a Redis URL (settings_redis.c); what depends on the machine's limits
+ *           (control/descriptors.c). */
+#include "settings.h"
+
+#include <ctype.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "settings_redis.h"
+
+#define EXPECTED_SIZE 192
+#define HOUR_MS (60ull * 60 * 1000)
+#define WORKERS_MAX 256
+
+enum kind {
+    KIND_LISTEN,
+    KIND_ADMIN,
+    KIND_REDIS,
+    KIND_LEVEL,
+    KIND_ACCESS_LOG,
+    KIND_SWITCH,
+    KIND_TOKEN, /* text of RFC 9110 token characters */
+    KIND_PREFIX,
+    KIND_COUNT,
+    KIND_SIZE,
+    KIND_RATE,
+    KIND_TIME,
+};
+
+struct row {
+    const char *flag, *value;
+    enum kind kind;
+    size_t at, bytes; /* where in struct settings, and how wide */
+    uint64_t least, most;
+    const char *fallback; /* read like any other value; NULL: found out from the machine */
+    const char *says;
+};
+
+#define AT(member) offsetof(struct settings, member), sizeof(((struct settings *)0)->member)
+
+static const struct row rows[] = {
+    { "listen", "ADDR:PORT", KIND_LISTEN, AT(listen), 0, 0, "127.0.0.1:8080",
+      "where clients connect; may be given again (USHER_LISTEN: parted by commas)" },
+    { "redis", "URL", KIND_REDIS, AT(redis), 0, 0, "redis://127.0.0.1:6379/0",
+      "redis://[USER:PASSWORD@]HOST[:PORT][/DB], or unix:///PATH[?db=N]" },
+    { "prefix", "TEXT", KIND_PREFIX, AT(prefix), 0, 0, "usher:", "in front of every key" },
+    { "admin", "ADDR:PORT|off", KIND_ADMIN, AT(admin), 0, 0, "127.0.0.1:9090",
+      "health, metrics and dumps; not for clients" },
+    { "workers", "N", KIND_COUNT, AT(workers), 1, WORKERS_MAX, NULL,
+      "threads that serve clients (default: the cores)" },
+    { "name", "ID", KIND_TOKEN, AT(name), 0, 0, NULL,
+      "this edge in usher:errors and the log (default: the host's name)" },
+    { "cdn-id", "ID", KIND_TOKEN, AT(cdn_id), 0, 0, NULL,
+      "this edge in Via and CDN-Loop; the same on all edges of one network finds loops across "
+      "them (default: drawn at start)" },
+    { "log-level", "LEVEL", KIND_LEVEL, AT(log_level), 0, 0, "info", "debug, info, warn or error" },
+    { "access-log", "off|-|FILE", KIND_ACCESS_LOG, AT(access_log), 0, 0, "off",
+      "one JSON line per request, to standard output (-) or a file; SIGHUP opens it anew" },
+    { "forwarded", "on|off", KIND_SWITCH, AT(forwarded), 0, 0, "off",
+      "send Forwarded (RFC 7239) to endpoints, beside X-Forwarded-*" },
+    { "max-connections", "N", KIND_COUNT, AT(max_connections), 1, 10000000, NULL,
+      "of clients, all workers together (default: from the descriptor limit)" },
+    { "header-timeout", "TIME", KIND_TIME, AT(header_timeout_ms), 1, 24 * HOUR_MS, "10s",
+      "a request's head must have come" },
+    { "idle-timeout", "TIME", KIND_TIME, AT(idle_timeout_ms), 1, 24 * HOUR_MS, "60s",
+      "a client's connection is closed after this long without a request" },
+    { "connect-timeout", "TIME", KIND_TIME, AT(connect_timeout_ms), 1, 24 * HOUR_MS, "5s",
+      "an endpoint must have accepted" },
+    { "response-timeout", "TIME", KIND_TIME, AT(response_timeout_ms), 1, 24 * HOUR_MS, "60s",
+      "an endpoint must have sent something: the head, then more of the body" },
+    { "upstream-idle-timeout", "TIME", KIND_TIME, AT(upstream_idle_timeout_ms), 1, 24 * HOUR_MS,
+      "30s", "an unused connection to an endpoint is kept" },
+    { "min-rate", "BYTES/s", KIND_RATE, AT(min_rate), 0, 1 << 30, "256",
+      "clients that send or read a body slower are cut; 0: none is" },
+    { "max-head-bytes", "SIZE", KIND_SIZE, AT(max_head_bytes), 1024, 1 << 20, "32k",
+      "of a request's or response's head" },
+    { "max-header-count", "N", KIND_COUNT, AT(max_header_count), 8, 1000, "100",
+      "fields in a head" },
+    { "max-url-bytes", "SIZE", KIND_SIZE, AT(max_url_bytes), 64, 1 << 18, "8k",
+      "of a request's target" },
+    { "cache-bytes", "SIZE", KIND_SIZE, AT(cache_bytes), 1 << 20, (uint64_t)1 << 40, "256m",
+      "memory for what was read from Redis" },
+    { "worker-hosts", "N", KIND_COUNT, AT(worker_hosts), 16, 10000000, "200000",
+      "hosts that each worker remembers" },
+    { "max-loss", "PERCENT", KIND_COUNT, AT(max_loss_percent), 0, 100, "10",
+      "when more of the known hosts are missing after Redis was away, the edge serves on what it "
+      "knows; 100: never" },
+    { "lookup-timeout", "TIME", KIND_TIME, AT(lookup_timeout_ms), 1, HOUR_MS, "2s",
+      "a request waits for Redis when its host was never seen before" },
+    { "lookup-rate", "N/s", KIND_RATE, AT(lookup_rate), 1, 10000000, "5000",
+      "hosts never seen before that Redis is asked for" },
+    { "drain-wait", "TIME", KIND_TIME, AT(drain_wait_ms), 0, HOUR_MS, "0s",
+      "after SIGTERM, /readyz fails this long before anything else happens" },
+    { "drain-timeout", "TIME", KIND_TIME, AT(drain_timeout_ms), 0, 24 * HOUR_MS, "30s",
+      "then what runs may finish; what is left is cut" },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static const struct unit time_units[] = {
+    { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 }, { "h", HOUR_MS }, { NULL, 0 },
+};
+static const struct unit size_units[] = {
+    { "", 1 }, { "k", 1 << 10 }, { "m", 1 << 20 }, { "g", 1 << 30 }, { NULL, 0 },
+};
+static const struct unit rate_units[] = {
+    { "", 1 },        { "/s", 1 },        { "k", 1 << 10 }, { "k/s", 1 << 10 },
+    { "m", 1 << 20 }, { "m/s", 1 << 20 }, { NULL, 0 },
+};
+static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+
+static void store_number(struct settings *s, const struct row *row, uint64_t value)
+{
+    char *at = (char *)s + row->at;
+    uint32_t narrow = (uint32_t)value;
+
+    if (row->bytes == sizeof(uint32_t)) {
+        memcpy(at, &narrow, sizeof(narrow));
+    } else {
+        CHECK(row->bytes == sizeof(value));
+        memcpy(at, &value, sizeof(value));
+    }
+}
+
+/* The greatest unit that expresses `value` whole, so that ranges read as they were meant. */
+static void number_text(uint64_t value, const struct unit *units, char *to, size_t size)
+{
+    const struct unit *best = NULL;
+
+    for (const struct unit *u = units; u->name != NULL; u++)
+        if (strchr(u->name, '/') == NULL && value % u->factor == 0 && (value > 0 || !best))
+            best = u;
+    CHECK(best != NULL);
+    snprintf(to, size, "%llu%s", (unsigned long long)(value / best->factor), best->name);
+}
+
+static bool read_number(struct settings *s, const struct row *row, struct str text,
+                        const struct unit *units, const char *what, char *expected)
+{
+    char least[32], most[32];
+    size_t digits = 0;
+    uint64_t value;
+
+    number_text(row->least, units, least, sizeof(least));
+    number_text(row->most, units, most, sizeof(most));
+    snprintf(expected, EXPECTED_SIZE, "%s from %s to %s", what, least, most);
+    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
+        digits++;
+    if (!str_to_u64(str_slice(text.ptr, digits), UINT64_MAX, &value))
+        return false;
+    for (const struct unit *u = units; u->name != NULL; u++)
+        if (str_equals_nocase(str_slice(text.ptr + digits, text.len - digits), str_from(u->name))) {
+            if (value > row->most / u->factor || value * u->factor < row->least)
+                return false;
+            store_number(s, row, value * u->factor);
+            return true;
+        }
+    if (row->kind == KIND_TIME && digits == text.len && value == 0 && row->least == 0) {
+        store_number(s, row, 0);
+        return true;
+    }
+    return false;
+}
+
+static bool read_listen(struct settings *s, struct str text, char *expected)
+{
+    struct str rest = text, part;
+    const char *why;
+
+    while (str_split(&rest, ',', &part)) {
+        if (s->listen_count == SETTINGS_LISTEN_MAX) {
+            snprintf(expected, EXPECTED_SIZE, "at most %d addresses", SETTINGS_LISTEN_MAX);
+            return false;
+        }
+        if (!address_parse(str_trim(part), 0, &s->listen[s->listen_count], &why)) {
+            snprintf(expected, EXPECTED_SIZE, "%s", why);
+            return false;
+        }
+        s->listen_count++;
+    }
+    return true;
+}
+
+static bool read_admin(struct settings *s, struct str text, char *expected)
+{
+    const char *why;
+
+    s->admin_on = !str_equals(text, STR("off"));
+    if (!s->admin_on || address_parse(text, 0, &s->admin, &why))
+        return true;
+    snprintf(expected, EXPECTED_SIZE, "off, or %s", why);
+    return false;
+}
+
+static bool is_token_char(char c)
+{
+    return isalnum((unsigned char)c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool is_key_char(char c)
+{
+    return c > ' ' && c < 0x7f;
+}
+
+static bool read_text(struct settings *s, const struct row *row, struct str text, char *expected)
+{
+    bool token = row->kind == KIND_TOKEN;
+    char *to = (char *)s + row->at;
+
+    snprintf(expected, EXPECTED_SIZE, "1 to %zu %s", row->bytes - 1,
+             token ? "letters, digits, dots or hyphens" : "visible ASCII characters, no spaces");
+    if (text.len == 0 || text.len >= row->bytes)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (token ? !is_token_char(text.ptr[i]) : !is_key_char(text.ptr[i]))
+            return false;
+    memcpy(to, text.ptr, text.len);
+    to[text.len] = '\0';
+    return true;
+}
+
+static bool read_access_log(struct settings *s, struct str text, char *expected)
+{
+    snprintf(expected, EXPECTED_SIZE, "off, - or the path of a file");
+    if (text.len == 0 || text.len >= sizeof(s->access_log_file))
+        return false;
+    s->access_log_file[0] = '\0';
+    if (str_equals(text, STR("off"))) {
+        s->access_log = ACCESS_LOG_OFF;
+    } else if (str_equals(text, STR("-"))) {
+        s->access_log = ACCESS_LOG_STDOUT;
+    } else {
+        s->access_log = ACCESS_LOG_FILE;
+        memcpy(s->access_log_file, text.ptr, text.len);
+        s->access_log_file[text.len] = '\0';
+    }
+    return true;
+}
+
+static bool read_switch(struct settings *s, const struct row *row, struct str text, char *expected)
+{
+    bool on = str_equals(text, STR("on"));
+
+    snprintf(expected, EXPECTED_SIZE, "on or off");
+    if (!on && !str_equals(text, STR("off")))
+        return false;
+    memcpy((char *)s + row->at, &on, sizeof(on));
+    return true;
+}
+
+static bool read_value(struct settings *s, const struct row *row, struct str text, char *expected)
+{
+    const char *why = "";
+
+    switch (row->kind) {
+    case KIND_LISTEN:
+        return read_listen(s, text, expected);
+    case KIND_ADMIN:
+        return read_admin(s, text, expected);
+    case KIND_REDIS:
+        if (settings_redis_url(text, &s->redis, &why))
+            return true;
+        snprintf(expected, EXPECTED_SIZE, "%s", why);
+        return false;
+    case KIND_LEVEL:
+        snprintf(expected, EXPECTED_SIZE, "debug, info, warn or error");
+        return log_level_from(text, &s->log_level);
+    case KIND_ACCESS_LOG:
+        return read_access_log(s, text, expected);
+    case KIND_SWITCH:
+        return read_switch(s, row, text, expected);
+    case KIND_TOKEN:
+    case KIND_PREFIX:
+        return read_text(s, row, text, expected);
+    case KIND_COUNT:
+        return read_number(s, row, text, no_units, "a number", expected);
+    case KIND_SIZE:
+        return read_number(s, row, text, size_units, "a size such as 64k or 256m,", expected);
+    case KIND_RATE:
+        return read_number(s, row, text, rate_units, "a number per second", expected);
+    case KIND_TIME:
+        return read_number(s, row, text, time_units, "a time such as 500ms, 10s or 2m,", expected);
+    }
+    CHECK(!"a kind without a reader");
+    return false;
+}
+
+/* `source` is the flag or the variable that said it. */
+static bool take_value(struct settings *s, const struct row *row, struct str text,
+                       const char *source, char *error)
+{
+    char expected[EXPECTED_SIZE], shown[128];
+
+    if (read_value(s, row, text, expected))
+        return true;
+    if (row->kind == KIND_REDIS) /* may hold a password: not repeated */
+        snprintf(error, SETTINGS_ERROR_SIZE, "%s: expected %s", source, expected);
+    else
+        snprintf(error, SETTINGS_ERROR_SIZE, "%s: got %s, expected %s", source,
+                 log_quote(text, shown, sizeof(shown)), expected);
+    return false;
+}
+
+static unsigned cores(void)
+{
+    cpu_set_t set;
+    int n = 1;
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        n = CPU_COUNT(&set);
+    else if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
+        n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+}
+
+/* What rows without a fallback are when nobody says. max_connections stays 0: control knows. */
+static void from_the_machine(struct settings *s)
+{
+    struct random random;
+
+    s->workers = cores();
+    if (gethostname(s->name, sizeof(s->name)) != 0)
+        s->name[0] = '\0';
+    s->name[sizeof(s->name) - 1] = '\0';
+    for (char *c = s->name; *c != '\0'; c++)
+        if (!is_token_char(*c))
+            *c = '-';
+    if (s->name[0] == '\0')
+        snprintf(s->name, sizeof(s->name), "edge");
+    /* Drawn, so that two edges in a row are no loop, and that no host's name is shown to all. */
+    random_init(&random);
+    snprintf(s->cdn_id, sizeof(s->cdn_id), "usher-%08x", (unsigned)random_next(&random));
+}
+
+static void variable_name(const struct row *row, char *to, size_t size)
+{
+    size_t n = (size_t)snprintf(to, size, "USHER_%s", row->flag);
+
+    for (size_t i = 0; i < n && i < size; i++)
+        to[i] = to[i] == '-' ? '_' : (char)toupper((unsigned char)to[i]);
+}
+
+/* Variables that no row knows are left alone: whoever runs containers may set USHER_PORT and the
+ * like for reasons of its own. An empty value counts as none. */
+static bool read_environment(struct settings *s, char *const *environment, char *error)
+{
+    char name[64];
+
+    for (const struct row *row = rows; row < rows + ROWS; row++) {
+        size_t len;
+
+        variable_name(row, name, sizeof(name));
+        len = strlen(name);
+        for (char *const *v = environment; *v != NULL; v++) {
+            if (strncmp(*v, name, len) != 0 || (*v)[len] != '=' || (*v)[len + 1] == '\0')
+                continue;
+            if (row->kind == KIND_LISTEN)
+                s->listen_count = 0;
+            if (!take_value(s, row, str_from(*v + len + 1), name, error))
+                return false;
+            break;
+        }
+    }
+    return true;
+}
+
+static const struct row *row_of(struct str flag)
+{
+    for (const struct row *row = rows; row < rows + ROWS; row++)
+        if (str_equals(flag, str_from(row->flag)))
+            return row;
+    return NULL;
+}
+
+static bool read_flags(struct settings *s, int argc, char *const *argv, char *error)
+{
+    bool listens = false;
+    char source[64], shown[128];
+
+    for (int i = 0; i < argc; i++) {
+        struct str flag = str_from(argv[i]), text;
+        const char *equals = strchr(argv[i], '=');
+        const struct row *row = NULL;
+
+        if (equals != NULL)
+            flag.len = (size_t)(equals - argv[i]);
+        if (str_starts_with(flag, STR("--")))
+            row = row_of(str_slice(flag.ptr + 2, flag.len - 2));
+        if (row == NULL) {
+            snprintf(error, SETTINGS_ERROR_SIZE, "no flag is named %s",
+                     log_quote(flag, shown, sizeof(shown)));
+            return false;
+        }
+        snprintf(source, sizeof(source), "--%s", row->flag);
+        if (equals == NULL && i + 1 == argc) {
+            snprintf(error, SETTINGS_ERROR_SIZE, "%s: %s must follow", source, row->value);
+            return false;
+        }
+        text = str_from(equals != NULL ? equals + 1 : argv[++i]);
+        if (row->kind == KIND_LISTEN && !listens) {
+            s->listen_count = 0; /* the first takes the default's or the environment's place */
+            listens = true;
+        }
+        if (!take_value(s, row, text, source, error))
+            return false;
+    }
+    return true;
+}
+
+bool settings_read(struct settings *s, int argc, char *const *argv, char *const *environment,
+                   char error[SETTINGS_ERROR_SIZE])
+{
+    memset(s, 0, sizeof(*s));
+    from_the_machine(s);
+    for (const struct row *row = rows; row < rows + ROWS; row++)
+        if (row->fallback != NULL)
+            CHECK(take_value(s, row, str_from(row->fallback), row->flag, error));
+    error[0] = '\0';
+    return read_environment(s, environment, error) && read_flags(s, argc, argv, error);
+}
+
+void settings_help(struct buf *to)
+{
+    char name[64];
+
+    for (const struct row *row = rows; row < rows + ROWS; row++) {
+        variable_name(row, name, sizeof(name));
+        buf_printf(to, "  --%s %s", row->flag, row->value);
+        if (row->fallback != NULL)
+            buf_printf(to, "  (default %s)", row->fallback);
+        buf_printf(to, "\n      %s\n      environment: %s\n", row->says, name);
+    }
+}
+
+uint32_t settings_connections_for(uint64_t descriptors, unsigned workers)
+{
+    /* Kept back: the log, Redis, admin, then each worker's loop and listeners. Of the rest every
+     * client may need a second one, for its endpoint. */
+    uint64_t kept = 64 + (uint64_t)workers * 8;
+    uint64_t room = descriptors > kept ? (descriptors - kept) / 2 : 0;
+
+    if (room < 16)
+        room = 16;
+    return room > 1000000 ? 1000000 : (uint32_t)room;
+}
