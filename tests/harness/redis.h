@@ -1,0 +1,40 @@
+/* redis.h -- a private redis-server of one scene, and a small client to it. */
+#ifndef HARNESS_REDIS_H
+#define HARNESS_REDIS_H
+
+#include "harness/message.h"
+#include "harness/process.h"
+
+struct redis {
+    struct process process;
+    struct inbox in;     /* our connection; fd -1: none */
+    char dir[64];
+    char socket[96];     /* its unix socket */
+    unsigned port;       /* 0: no TCP */
+    const char *password; /* NULL: none */
+    unsigned queued;
+};
+
+/* Starts it in `dir`; `tcp`: on a free port of 127.0.0.1 too. Again after redis_kill: same places,
+ * empty. */
+void redis_start(struct redis *r, const char *dir, bool tcp, const char *password);
+void redis_restart(struct redis *r); /* where it was before */
+void redis_kill(struct redis *r);    /* SIGKILL */
+void redis_stop(struct redis *r);    /* SIGSTOP: the link half-open */
+void redis_continue(struct redis *r);
+void redis_free(struct redis *r);
+
+/* Says one command; words are parted by spaces, 'a word' may hold some. The answer as kept text: a
+ * string, a number's digits, an array's elements on lines; NULL for nil. An error fails the test. */
+char *redis_say(struct redis *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, but an error is an answer ("-ERR ..."). */
+char *redis_try(struct redis *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Many commands: queued, sent, and their answers (which may not be errors) thrown away. */
+void redis_queue(struct redis *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void redis_flush(struct redis *r);
+/* A value of any bytes. */
+void redis_set_bytes(struct redis *r, const char *key, const void *bytes, size_t len);
+/* "cmdstat_get:calls=5" and the like: how often a command ran since the server started. */
+unsigned long redis_calls(struct redis *r, const char *command);
+
+#endif
