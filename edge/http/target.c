@@ -150,6 +150,9 @@ enum fault target_read(const struct head *h, struct target *t)
 {
     struct str target = head_target(h), absolute = { NULL, 0 };
 
+    t->path = STR("/");
+    t->query = (struct str){ NULL, 0 };
+    t->host_len = 0;
     if (h->method == HTTP_CONNECT)
         return FAULT_not_implemented;
     if (memchr(target.ptr, '#', target.len) != NULL)

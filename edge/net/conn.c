@@ -218,6 +218,11 @@ void conn_shutdown(struct conn *c)
         free(req);
 }
 
+void conn_keep_alive(struct conn *c, unsigned seconds)
+{
+    uv_tcp_keepalive(&c->tcp, 1, seconds);
+}
+
 bool conn_local_address(const struct conn *c, struct address *a)
 {
     int len = sizeof(*a);

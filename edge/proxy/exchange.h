@@ -21,11 +21,12 @@ struct client_side {
     /* A response head; `interim` ones (1xx) have no body and are followed by another head. */
     void (*send_head)(void *session, const struct head *head, bool interim);
     void (*send_body)(void *session, const char *bytes, size_t len); /* borrowed until flush */
-    void (*flush)(void *session);                                    /* false when it is gone */
+    bool (*flush)(void *session);                                    /* false: it is gone */
     void (*finish)(void *session, struct str trailers);              /* and flush */
     void (*abort)(void *session);  /* the response cannot be whole: cut the connection */
     void (*pause)(void *session);  /* no more request body for now */
-    void (*resume)(void *session);
+    /* true: it is just reading, and calls exchange_flush_request before it returns. */
+    bool (*resume)(void *session);
     void (*tunnel)(void *session, struct upstream *u); /* bytes go both ways from here on */
     bool (*is_blocked)(void *session);
     /* Client's address without port, for headers and logs. */
@@ -104,8 +105,11 @@ void exchange_on_response_head(struct exchange *x);
 void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len);
 void exchange_on_response_end(struct exchange *x, struct str trailers);
 void exchange_flush_response(struct exchange *x);
-/* The upstream is lost (closed by it already). `fresh`: not a byte of a response had come. */
-void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool fresh);
+/* The upstream is lost (closed by it already). `stale`: it was a pooled one, and not a byte of a
+ * response had come: it may have been closing while the request was on its way. */
+void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale);
+/* 101: `u` is the client's tunnel from here on, and the exchange ends. */
+void exchange_on_tunnel(struct exchange *x, struct upstream *u);
 
 const char *exchange_step_name(enum step step);
 /* Frees what ended since; at the worker's turn end. */

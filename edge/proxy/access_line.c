@@ -1,0 +1,92 @@
+/* access_line.c -- the JSON line of an exchange.
+ *
+ * Owns:    nothing; lines gather in the worker until its turn ends.
+ * Thread:  its worker.
+ * Used by: exchange.c.
+ * Not here: writing lines to a file (access_log.c). */
+#include "proxy/access_line.h"
+
+#include "base/clock.h"
+#include "http/parser.h"
+#include "proxy/access_log.h"
+#include "proxy/worker_state.h"
+
+#define FAULT_LINES_PER_SECOND 50
+#define LONGEST_QUOTE 512
+
+void access_line_fault(struct exchange *x)
+{
+    const struct fault_row *row = fault_row(x->fault);
+    struct worker *w = x->w;
+    char host[TARGET_HOST_MAX + 16], path[LONGEST_QUOTE];
+    struct str client;
+    uint64_t second;
+
+    if (!log_wants(row->level))
+        return;
+    second = loop_now_ms(&w->loop) / 1000;
+    if (second != w->log_second) {
+        if (w->log_left_out > 0)
+            log_line(LOG_WARN, "faults_not_logged", "worker=%u count=%u", w->index,
+                     w->log_left_out);
+        w->log_second = second;
+        w->log_lines = w->log_left_out = 0;
+    }
+    if (++w->log_lines > FAULT_LINES_PER_SECOND) {
+        w->log_left_out++;
+        return;
+    }
+    client = x->session ? x->client->client_ip(x->session) : STR("");
+    log_line(row->level, "fault", "fault=%s blame=%s status=%u host=%s path=%s client=" STR_FMT,
+             row->name, fault_blame_name(row->blame), row->status,
+             log_quote(str_slice(x->target.host, x->target.host_len), host, sizeof(host)),
+             log_quote(x->path.ptr ? x->path : STR(""), path, sizeof(path)), STR_ARG(client));
+}
+
+static void add_text(struct buf *b, const char *name, struct str value)
+{
+    buf_printf(b, ",\"%s\":", name);
+    buf_add_json(b, value);
+}
+
+void access_line_write(struct exchange *x)
+{
+    struct worker *w = x->w;
+    struct buf *b = &w->access_lines;
+    char text[CLOCK_TEXT_SIZE > ADDRESS_TEXT_SIZE ? CLOCK_TEXT_SIZE : ADDRESS_TEXT_SIZE];
+
+    if (w->shared->access_log == NULL)
+        return;
+    buf_printf(b, "{\"time\":\"%s\"", clock_wall_text(clock_wall_ms(), text));
+    if (x->session != NULL)
+        add_text(b, "client", x->client->client_ip(x->session));
+    if (x->target.host_len > 0) {
+        add_text(b, "host", str_slice(x->target.host, x->target.host_len));
+        add_text(b, "method", parser_method_name(x->request.method));
+        add_text(b, "path", x->target.path);
+        if (x->target.query.ptr != NULL)
+            add_text(b, "query", x->target.query);
+    }
+    buf_printf(b, ",\"status\":%u", x->status);
+    if (x->fault != FAULT_NONE)
+        add_text(b, "fault", str_from(fault_row(x->fault)->name));
+    if (x->tenant != NULL)
+        add_text(b, "tenant", str_from(x->tenant->id));
+    if (x->service != NULL)
+        add_text(b, "service", str_from(x->service->name));
+    if (x->endpoint != NULL)
+        add_text(b, "endpoint", str_from(address_text(&x->endpoint->address, text)));
+    if (x->retried)
+        buf_add_text(b, ",\"retried\":true");
+    buf_printf(b, ",\"bytes_in\":%llu,\"bytes_out\":%llu,\"ms\":%.3f}\n",
+               (unsigned long long)x->request_body_bytes,
+               (unsigned long long)x->response_body_bytes,
+               (double)(clock_now_ns() - x->begun_ns) / 1e6);
+    loop_at_turn_end(&w->loop, &w->access_flush);
+}
+
+void access_line_flush(struct worker *w)
+{
+    if (w->access_lines.len > 0)
+        access_log_write(w->shared->access_log, &w->access_lines);
+}

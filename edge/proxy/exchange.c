@@ -1,0 +1,535 @@
+/* exchange.c -- the conductor: a request as a table of named steps.
+ *
+ * Owns:    each exchange from exchange_new to the reaping after its end.
+ * Thread:  its worker.
+ * Used by: session.c and upstream.c, which report what happens.
+ * Not here: HTTP/1 on either side (session.c, upstream.c); tables (sites.c); faults' text. */
+#include "proxy/exchange.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "http/parser.h"
+#include "proxy/access_line.h"
+#include "proxy/reply.h"
+#include "proxy/upstream.h"
+#include "proxy/worker_state.h"
+#include "routing/balance.h"
+
+#define SPARE_MOST 256
+#define PATH_ESCAPED 3 /* an octet that a path may not hold becomes three */
+
+/* What a step says: MORE: x->step is the next one, now. WAIT: somebody will call. ENDED: it is. */
+enum verdict { MORE, WAIT, ENDED };
+
+static void on_answer(struct sites_waiter *waiter, enum sites_result result, struct slot_ref site,
+                      enum fault fault);
+
+struct exchange *exchange_new(struct worker *w, const struct client_side *client, void *session)
+{
+    struct list *node = list_take_first(&w->spare);
+    struct exchange *x;
+
+    if (node != NULL) {
+        x = LIST_ITEM(node, struct exchange, node);
+        w->spare_count--;
+    } else {
+        x = check_alloc(sizeof(*x));
+        head_init(&x->request);
+        head_init(&x->response);
+    }
+    x->w = w;
+    x->client = client;
+    x->session = session;
+    x->step = STEP_READ;
+    x->fault = FAULT_NONE;
+    list_init(&x->waiter.node);
+    x->waiter.on_answer = on_answer;
+    x->begun_ns = clock_now_ns();
+    list_append(&w->running, &x->node);
+    counter_add(&w->counters->exchanges_open, 1);
+    return x;
+}
+
+static void unpin(struct exchange *x)
+{
+    struct sites *s = &x->w->sites;
+
+    if (x->service != NULL)
+        sites_unpin(s, &x->service->object);
+    if (x->tenant != NULL)
+        sites_unpin(s, &x->tenant->object);
+    if (x->site != NULL)
+        sites_unpin(s, &x->site->object);
+}
+
+/* Everything ends here. The session has let go, or lets go when told (finish, abort). */
+static void end(struct exchange *x)
+{
+    struct worker *w = x->w;
+
+    CHECK(x->step != STEP_ENDED);
+    if (x->upstream != NULL)
+        upstream_end(x->upstream);
+    x->upstream = NULL;
+    list_remove(&x->waiter.node);
+    counter_add(&w->counters->requests[x->status / 100], 1);
+    counters_latency(w->counters, clock_now_ns() - x->begun_ns);
+    access_line_write(x);
+    unpin(x);
+    x->step = STEP_ENDED;
+    x->session = NULL;
+    counter_sub(&w->counters->exchanges_open, 1);
+    list_remove(&x->node);
+    list_append(&w->ended, &x->node);
+    loop_at_turn_end(&w->loop, &w->reap);
+}
+
+static void recycle(struct exchange *x)
+{
+    if (x->head_copy != x->head_inline)
+        free(x->head_copy);
+    free(x->path_copy);
+    x->head_copy = x->path_copy = NULL;
+    if (x->w->spare_count >= SPARE_MOST) {
+        head_free(&x->request);
+        head_free(&x->response);
+        free(x);
+        return;
+    }
+    head_clear(&x->request);
+    head_clear(&x->response);
+    x->target.host_len = 0;
+    x->path = (struct str){ NULL, 0 };
+    x->site = NULL;
+    x->tenant = NULL;
+    x->service = NULL;
+    x->balanced = NULL;
+    x->endpoint = NULL;
+    x->upstream = NULL;
+    x->request_whole = x->body_forwarded = x->response_begun = x->response_whole = false;
+    x->retried = x->client_paused = x->upstream_paused = false;
+    x->status = 0;
+    x->request_body_bytes = x->response_body_bytes = 0;
+    list_prepend(&x->w->spare, &x->node); /* the warmest first */
+    x->w->spare_count++;
+}
+
+void exchange_reap(struct worker *w)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&w->ended)) != NULL)
+        recycle(LIST_ITEM(node, struct exchange, node));
+}
+
+/* Counts and logs the fault; the upstream, in the middle of something, is of no more use. */
+static void take_fault(struct exchange *x, enum fault fault)
+{
+    x->fault = fault;
+    counter_add(&x->w->counters->faults[fault], 1);
+    access_line_fault(x);
+    if (x->upstream == NULL)
+        return;
+    gather_drop(&x->w->to_upstream); /* what this turn had gathered for it */
+    upstream_close(x->upstream);
+    x->upstream = NULL;
+}
+
+void exchange_fault(struct exchange *x, enum fault fault)
+{
+    take_fault(x, fault);
+    if (x->response_begun || fault_row(fault)->status == 0)
+        x->client->abort(x->session);
+    else
+        reply_fault(x);
+    end(x);
+}
+
+static enum verdict fail(struct exchange *x, enum fault fault)
+{
+    exchange_fault(x, fault);
+    return ENDED;
+}
+
+void exchange_on_client_gone(struct exchange *x, enum fault fault)
+{
+    take_fault(x, fault);
+    end(x);
+}
+
+/* Has the request been through this edge? (RFC 8586) */
+static bool loops(const struct exchange *x)
+{
+    const struct head *h = &x->request;
+    struct str own = str_from(x->w->settings->cdn_id);
+
+    if (h->known[FIELD_CDN_LOOP] == 0)
+        return false;
+    for (unsigned i = 0; i < h->count; i++) {
+        struct str rest, part;
+
+        if (h->fields[i].id != FIELD_CDN_LOOP)
+            continue;
+        rest = head_value(h, &h->fields[i]);
+        while (str_split(&rest, ',', &part)) {
+            struct str id = part;
+
+            str_split(&part, ';', &id);
+            if (str_equals_nocase(str_trim(id), own))
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum verdict resolve(struct exchange *x)
+{
+    struct sites *s = &x->w->sites;
+    struct str host = str_slice(x->target.host, x->target.host_len);
+    struct slot_ref ref = { 0 };
+
+    if (loops(x))
+        return fail(x, FAULT_loop_detected);
+    switch (sites_find(s, host, &ref, &x->waiter)) {
+    case SITES_FOUND:
+        x->site = (struct site *)sites_pin(s, OBJECT_SITE, ref.slot);
+        CHECK(x->site != NULL);
+        x->step = STEP_MATCH;
+        return MORE;
+    case SITES_UNKNOWN:
+        return fail(x, FAULT_unknown_host);
+    case SITES_WAIT:
+        return WAIT;
+    case SITES_BUSY:
+        break;
+    }
+    return fail(x, FAULT_store_busy);
+}
+
+/* The first field that says something: the host's own, then its tenant's. */
+static enum tenant_status status_of(const struct exchange *x)
+{
+    if (x->site->fields.status != STATUS_UNSET)
+        return x->site->fields.status;
+    if (x->tenant != NULL && x->tenant->fields.status != STATUS_UNSET)
+        return x->tenant->fields.status;
+    return STATUS_ACTIVE;
+}
+
+static enum verdict match(struct exchange *x)
+{
+    struct sites *s = &x->w->sites;
+    const struct forward_to *to = &x->site->fields.to;
+
+    if (x->site->bad)
+        return fail(x, FAULT_bad_record);
+    if (x->site->has_tenant) {
+        x->tenant = (struct tenant *)sites_pin(s, OBJECT_TENANT, x->site->tenant_slot);
+        if (x->tenant == NULL)
+            return fail(x, FAULT_tenant_gone);
+        if (x->tenant->bad)
+            return fail(x, FAULT_bad_record);
+    }
+    switch (status_of(x)) {
+    case STATUS_MAINTENANCE:
+        return fail(x, FAULT_maintenance);
+    case STATUS_SUSPENDED:
+        return fail(x, FAULT_suspended);
+    default:
+        break;
+    }
+    if (to->kind == TO_UNSET && x->tenant != NULL)
+        to = &x->tenant->fields.to;
+    switch (to->kind) {
+    case TO_UNSET:
+        return fail(x, FAULT_no_route);
+    case TO_ENDPOINTS:
+        x->balanced = to->own;
+        break;
+    case TO_SERVICE:
+        x->service = (struct service *)sites_pin(s, OBJECT_SERVICE, to->service_slot);
+        if (x->service == NULL)
+            return fail(x, FAULT_no_endpoint);
+        if (x->service->bad)
+            return fail(x, FAULT_bad_record);
+        x->balanced = x->service;
+    }
+    x->step = STEP_CHOOSE;
+    return MORE;
+}
+
+/* Whose slot keeps the round-robin position: the named service's, or of whoever lists endpoints. */
+static const struct object *balanced_by(const struct exchange *x)
+{
+    if (x->service != NULL)
+        return &x->service->object;
+    return x->site->fields.to.kind == TO_ENDPOINTS ? &x->site->object : &x->tenant->object;
+}
+
+static enum verdict choose(struct exchange *x)
+{
+    uint32_t *cursor = sites_cursor(&x->w->sites, balanced_by(x));
+
+    x->endpoint = balance_choose(x->balanced, cursor, &x->w->random);
+    if (x->endpoint == NULL)
+        return fail(x, FAULT_no_endpoint);
+    x->step = STEP_CONNECT;
+    return MORE;
+}
+
+static enum verdict connect_upstream(struct exchange *x)
+{
+    struct upstream_pool *pool = &x->w->pool;
+    struct pool_bucket *bucket = upstream_pool_hold(pool, &x->endpoint->address);
+    enum fault fault = FAULT_NONE;
+    struct upstream *u = NULL;
+
+    if (!x->retried) /* after a stale one, another pooled one may be stale as well */
+        u = upstream_pool_take(pool, bucket);
+    if (u == NULL)
+        u = upstream_open(x->w, bucket, &fault);
+    upstream_pool_release(pool, bucket);
+    if (u == NULL)
+        return fail(x, fault);
+    x->upstream = u;
+    upstream_begin(u, x);
+    if (!upstream_is_connected(u))
+        return WAIT;
+    x->step = STEP_FORWARD;
+    return MORE;
+}
+
+static enum verdict forward(struct exchange *x)
+{
+    if (!upstream_send_head(x->upstream, x))
+        return fail(x, FAULT_head_too_large);
+    x->step = STEP_RELAY;
+    if (x->request_whole)
+        upstream_flush(x->upstream, true, STR(""));
+    else if (!x->client->resume(x->session))
+        upstream_flush(x->upstream, false, STR(""));
+    return WAIT;
+}
+
+static enum verdict wait(struct exchange *x)
+{
+    (void)x;
+    return WAIT;
+}
+
+static const struct {
+    const char *name;
+    enum verdict (*run)(struct exchange *x);
+} steps[STEP_COUNT] = {
+    [STEP_READ] = { "read", wait },
+    [STEP_RESOLVE] = { "resolve", resolve },
+    [STEP_MATCH] = { "match", match },
+    [STEP_CHOOSE] = { "choose", choose },
+    [STEP_CONNECT] = { "connect", connect_upstream },
+    [STEP_FORWARD] = { "forward", forward },
+    [STEP_RELAY] = { "relay", wait },
+    [STEP_ENDED] = { "ended", wait },
+};
+
+static void run(struct exchange *x)
+{
+    while (steps[x->step].run(x) == MORE)
+        continue;
+}
+
+const char *exchange_step_name(enum step step)
+{
+    return steps[step].name;
+}
+
+static void on_answer(struct sites_waiter *waiter, enum sites_result result, struct slot_ref site,
+                      enum fault fault)
+{
+    struct exchange *x = LIST_ITEM(waiter, struct exchange, waiter);
+
+    switch (result) {
+    case SITES_FOUND:
+        x->site = (struct site *)sites_pin(&x->w->sites, OBJECT_SITE, site.slot);
+        if (x->site == NULL) { /* evicted in the same breath: as if never held */
+            exchange_fault(x, FAULT_store_busy);
+            return;
+        }
+        x->step = STEP_MATCH;
+        run(x);
+        break;
+    case SITES_UNKNOWN:
+        exchange_fault(x, FAULT_unknown_host);
+        break;
+    default:
+        exchange_fault(x, fault != FAULT_NONE ? fault : FAULT_store_busy);
+    }
+}
+
+/* The head's bytes, and the path in normal form, for as long as the exchange lives. */
+static enum fault keep_head(struct exchange *x)
+{
+    struct head *h = &x->request;
+    char small[512], *normal = small;
+    enum fault fault;
+    bool same;
+    size_t len;
+
+    x->head_copy = h->bytes <= EXCHANGE_HEAD_INLINE ? x->head_inline : malloc(h->bytes);
+    if (x->head_copy == NULL)
+        return FAULT_out_of_memory;
+    memcpy(x->head_copy, h->base, h->bytes);
+    h->base = x->head_copy;
+    fault = target_read(h, &x->target);
+    if (fault != FAULT_NONE)
+        return fault;
+    x->path = x->target.path;
+    if (x->path.len * PATH_ESCAPED >= sizeof(small))
+        normal = malloc(x->path.len * PATH_ESCAPED + 1);
+    if (normal == NULL)
+        return FAULT_out_of_memory;
+    len = target_normal_path(x->path, normal, &same);
+    if (len > 0 && !same) {
+        x->path_copy = malloc(len);
+        if (x->path_copy != NULL)
+            memcpy(x->path_copy, normal, len);
+        x->path = str_slice(x->path_copy, len);
+    }
+    if (normal != small)
+        free(normal);
+    if (len == 0)
+        return FAULT_bad_request;
+    return x->path.ptr != NULL ? FAULT_NONE : FAULT_out_of_memory;
+}
+
+void exchange_start(struct exchange *x)
+{
+    enum fault fault = keep_head(x);
+
+    x->request_whole = x->request.body == BODY_NONE;
+    x->step = STEP_RESOLVE;
+    if (fault != FAULT_NONE) {
+        x->request.keep_alive = false; /* who is wrong here may be wrong about framing, too */
+        exchange_fault(x, fault);
+    } else {
+        run(x);
+    }
+}
+
+void exchange_on_upstream_ready(struct exchange *x)
+{
+    x->step = STEP_FORWARD;
+    run(x);
+}
+
+void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len)
+{
+    x->request_body_bytes += len;
+    x->body_forwarded = true;
+    upstream_send_body(x->upstream, bytes, len);
+}
+
+void exchange_on_request_end(struct exchange *x, struct str trailers)
+{
+    x->request_whole = true;
+    upstream_flush(x->upstream, true, trailers);
+}
+
+void exchange_flush_request(struct exchange *x)
+{
+    /* A broken upstream is not noticed here: it may have answered before it closed. */
+    upstream_flush(x->upstream, false, STR(""));
+    if (conn_is_blocked(&x->upstream->conn)) {
+        x->client_paused = true;
+        x->client->pause(x->session);
+    }
+}
+
+void exchange_on_upstream_drained(struct exchange *x)
+{
+    if (!x->client_paused)
+        return;
+    x->client_paused = false;
+    x->client->resume(x->session);
+}
+
+void exchange_on_client_drained(struct exchange *x)
+{
+    if (!x->upstream_paused)
+        return;
+    x->upstream_paused = false;
+    if (x->upstream != NULL)
+        upstream_resume(x->upstream);
+}
+
+static void lose_client(struct exchange *x)
+{
+    x->client->abort(x->session);
+    exchange_on_client_gone(x, FAULT_client_closed);
+}
+
+void exchange_on_interim_head(struct exchange *x)
+{
+    x->client->send_head(x->session, &x->response, true);
+    x->client->flush(x->session); /* if it failed, the final head will find out */
+}
+
+void exchange_on_response_head(struct exchange *x)
+{
+    x->response_begun = true;
+    x->status = x->response.status;
+    x->client->send_head(x->session, &x->response, false);
+}
+
+void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len)
+{
+    x->response_body_bytes += len;
+    x->client->send_body(x->session, bytes, len);
+}
+
+void exchange_flush_response(struct exchange *x)
+{
+    if (!x->client->flush(x->session)) {
+        lose_client(x);
+    } else if (x->client->is_blocked(x->session)) {
+        x->upstream_paused = true;
+        upstream_pause(x->upstream);
+    }
+}
+
+void exchange_on_response_end(struct exchange *x, struct str trailers)
+{
+    x->response_whole = true;
+    x->client->finish(x->session, trailers);
+    end(x);
+}
+
+/* May the request be sent again? (RFC 9110 9.2.2: idempotent, and nothing of its body is gone) */
+static bool may_retry(const struct exchange *x)
+{
+    return !x->retried && !x->response_begun && x->request.body == BODY_NONE &&
+           parser_method_is_idempotent(x->request.method);
+}
+
+void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
+{
+    x->upstream = NULL;
+    if (!stale || fault != FAULT_response_closed || !may_retry(x)) {
+        exchange_fault(x, fault);
+        return;
+    }
+    x->retried = true;
+    counter_add(&x->w->counters->retries, 1);
+    x->step = STEP_CONNECT;
+    run(x);
+}
+
+void exchange_on_tunnel(struct exchange *x, struct upstream *u)
+{
+    x->response_begun = true;
+    x->status = 101;
+    x->client->send_head(x->session, &x->response, false);
+    x->client->tunnel(x->session, u);
+    end(x);
+}

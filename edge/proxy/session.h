@@ -1,0 +1,60 @@
+/* session.h -- one client connection speaking HTTP/1: reads requests, writes responses. */
+#ifndef PROXY_SESSION_H
+#define PROXY_SESSION_H
+
+#include "http/parser.h"
+#include "net/conn.h"
+#include "net/loop.h"
+
+struct worker;
+struct exchange;
+struct upstream;
+
+enum session_phase {
+    SESSION_IDLE,   /* between requests, or before the first */
+    SESSION_HEAD,   /* a request head has begun */
+    SESSION_BODY,   /* a request body is being read */
+    SESSION_WAIT,   /* the request is whole; its response is not */
+    SESSION_LINGER, /* nothing more is served: what still comes is thrown away (RFC 9112 9.6) */
+    SESSION_TUNNEL,
+    SESSION_CLOSED, /* waiting for its last callback */
+};
+
+struct session {
+    struct conn conn;
+    struct list node; /* of its worker */
+    struct worker *w;
+    struct exchange *exchange;
+    struct upstream *tunnel; /* the other side of a tunnel */
+    struct parser parser;
+    struct timer timer;
+    struct turn_end again;   /* kept bytes are to be fed */
+    enum session_phase phase;
+    uint8_t client_ip_len;
+    char client_ip[46];
+    bool paused;        /* the exchange takes no body now */
+    bool feeding;       /* inside feed(): it flushes what is owed to the upstream when it ends */
+    bool flush_owed;
+    bool client_ended;  /* it sends no more */
+    bool response_chunked, response_close;
+    bool http10;
+    unsigned served;    /* requests begun */
+    size_t window_bytes; /* of body since the last look at the rate */
+    size_t blocked_before; /* bytes queued for the client at the last look */
+    /* Bytes that cannot be taken now: a head in pieces, body while paused, pipelined requests. */
+    char *kept;
+    size_t kept_from, kept_len, kept_room;
+};
+
+/* Takes `fd`. */
+void session_open(struct worker *w, int fd, const struct address *client);
+void session_close(struct session *s); /* at once */
+
+/* The worker drains: idle ones close, the others after their response. */
+void session_drain(struct session *s);
+
+void session_cut(struct session *s); /* whatever it does: --drain-timeout has passed */
+
+const char *session_phase_name(enum session_phase phase);
+
+#endif

@@ -1,0 +1,197 @@
+/* session_side.c -- writes responses to an HTTP/1 client, and decides what its connection does next.
+ *
+ * Owns:    nothing beside its session.
+ * Thread:  its worker.
+ * Used by: exchange.c, through struct client_side.
+ * Not here: reading (session.c). */
+#include "proxy/session_side.h"
+
+#include "base/check.h"
+#include "http/serializer.h"
+#include "proxy/worker_state.h"
+
+#define LINGER_MS 5000
+#define RATE_WINDOW_MAX_MS 10000
+
+uint64_t session_rate_window_ms(const struct session *s)
+{
+    uint64_t limit = s->w->settings->header_timeout_ms;
+
+    return limit < RATE_WINDOW_MAX_MS ? limit : RATE_WINDOW_MAX_MS;
+}
+
+static void send_head(void *session, const struct head *head, bool interim)
+{
+    struct session *s = session;
+    struct gather *g = &s->w->to_client;
+    struct response_out out = { .status = head->status,
+                                .id = str_from(s->w->settings->cdn_id),
+                                .date = worker_date(s->w) };
+    bool unframed = head->body == BODY_CHUNKED || head->body == BODY_UNTIL_CLOSE;
+
+    if (interim && s->http10) /* HTTP/1.0 knows no 1xx (RFC 9110 15.2) */
+        return;
+    if (!interim && head->status != 101) {
+        const struct exchange *x = s->exchange;
+
+        s->response_chunked = unframed && !s->http10;
+        s->response_close = !x->request.keep_alive || !x->request_whole || s->w->draining ||
+                            s->client_ended || (unframed && s->http10);
+        out.chunked = s->response_chunked;
+        out.close = s->response_close;
+        out.keep_alive = s->http10 && !s->response_close;
+    }
+    g->text_len += serializer_response(g->text + g->text_len, g->text_room - g->text_len, head, &out);
+}
+
+/* A client that just became blocked is watched: it must take at least --min-rate. */
+static bool flush_part(struct session *s, bool last, struct str trailers)
+{
+    bool blocked = conn_is_blocked(&s->conn);
+    bool sent = gather_flush(&s->w->to_client, &s->conn, s->response_chunked, last, trailers);
+
+    if (!blocked && conn_is_blocked(&s->conn)) {
+        s->blocked_before = conn_blocked_bytes(&s->conn);
+        timer_set(&s->w->loop, &s->timer, session_rate_window_ms(s));
+    }
+    return sent;
+}
+
+static bool flush(void *session)
+{
+    return flush_part(session, false, STR(""));
+}
+
+static void send_body(void *session, const char *bytes, size_t len)
+{
+    struct session *s = session;
+
+    if (gather_is_full(&s->w->to_client))
+        flush(s);
+    gather_body(&s->w->to_client, bytes, len);
+}
+
+void session_rest(struct session *s)
+{
+    if (!conn_is_blocked(&s->conn)) /* else the reader's rate is being watched */
+        timer_set(&s->w->loop, &s->timer,
+                  s->phase == SESSION_IDLE ? s->w->settings->idle_timeout_ms : LINGER_MS);
+}
+
+/* Reads on, once what was kept has been taken (at the turn's end: not inside somebody's callback). */
+static void read_on(struct session *s)
+{
+    if (s->kept_len > 0 || s->client_ended)
+        loop_at_turn_end(&s->w->loop, &s->again);
+    else
+        conn_read(&s->conn, true);
+}
+
+/* Half-closes and throws away what still comes, so that a reset does not overtake the response
+ * (RFC 9112 9.6). Where nothing can come any more, it just closes. */
+static void linger(struct session *s, bool request_whole)
+{
+    if (request_whole && s->kept_len == 0 && !conn_is_blocked(&s->conn)) {
+        session_close(s);
+        return;
+    }
+    s->phase = SESSION_LINGER;
+    s->kept_len = 0;
+    conn_shutdown(&s->conn);
+    conn_read(&s->conn, true);
+    session_rest(s);
+}
+
+static void finish(void *session, struct str trailers)
+{
+    struct session *s = session;
+    bool sent = flush_part(s, true, trailers);
+    bool request_whole = s->exchange->request_whole;
+
+    s->exchange = NULL;
+    s->response_chunked = false;
+    if (!sent) {
+        session_close(s);
+    } else if (s->response_close || s->w->draining) {
+        linger(s, request_whole);
+    } else {
+        s->phase = SESSION_IDLE;
+        session_rest(s);
+        read_on(s);
+    }
+}
+
+static void abort_response(void *session)
+{
+    struct session *s = session;
+
+    gather_drop(&s->w->to_client);
+    s->exchange = NULL;
+    s->phase = SESSION_CLOSED;
+    timer_stop(&s->timer);
+    conn_reset(&s->conn);
+}
+
+static void pause_request(void *session)
+{
+    struct session *s = session;
+
+    s->paused = true;
+    conn_read(&s->conn, false);
+}
+
+static bool resume_request(void *session)
+{
+    struct session *s = session;
+
+    s->paused = false;
+    s->window_bytes = 0;
+    if (s->phase == SESSION_BODY)
+        timer_set(&s->w->loop, &s->timer, session_rate_window_ms(s));
+    if (s->feeding) {
+        s->flush_owed = true;
+        return true;
+    }
+    read_on(s);
+    return false;
+}
+
+static void begin_tunnel(void *session, struct upstream *u)
+{
+    struct session *s = session;
+
+    s->exchange = NULL;
+    s->tunnel = u;
+    s->phase = SESSION_TUNNEL;
+    s->response_chunked = false;
+    timer_stop(&s->timer);
+    flush_part(s, true, STR("")); /* a failure shows when the first byte is passed */
+    read_on(s);
+}
+
+static bool is_blocked(void *session)
+{
+    const struct session *s = session;
+
+    return conn_is_blocked(&s->conn);
+}
+
+static struct str client_ip(void *session)
+{
+    const struct session *s = session;
+
+    return str_slice(s->client_ip, s->client_ip_len);
+}
+
+const struct client_side session_side = {
+    .send_head = send_head,
+    .send_body = send_body,
+    .flush = flush,
+    .finish = finish,
+    .abort = abort_response,
+    .pause = pause_request,
+    .resume = resume_request,
+    .tunnel = begin_tunnel,
+    .is_blocked = is_blocked,
+    .client_ip = client_ip,
+};

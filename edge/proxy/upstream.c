@@ -1,0 +1,419 @@
+/* upstream.c -- one connection to an endpoint: connects, sends requests, reads responses.
+ *
+ * Owns:    the connection, the parser, a response head that came in pieces.
+ * Thread:  its worker.
+ * Used by: exchange.c, upstream_pool.c, tunnel.c.
+ * Not here: which endpoint (exchange.c); what a response means for the client (exchange.c). */
+#include "proxy/upstream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "http/framing.h"
+#include "http/serializer.h"
+#include "proxy/tunnel.h"
+#include "proxy/worker_state.h"
+
+static struct upstream *upstream_of(struct conn *c)
+{
+    return LIST_ITEM(c, struct upstream, conn);
+}
+
+static void set_timer(struct upstream *u, uint64_t ms)
+{
+    timer_set(&u->w->loop, &u->timer, ms);
+}
+
+/* The connection is of no more use to its exchange, which hears of it last. */
+static void lose(struct upstream *u, enum fault fault)
+{
+    struct exchange *x = u->exchange;
+    bool stale = u->reused && !u->answered;
+
+    upstream_close(u);
+    if (x != NULL)
+        exchange_on_upstream_lost(x, fault, stale);
+}
+
+static void on_connected(struct conn *c, int error)
+{
+    struct upstream *u = upstream_of(c);
+
+    if (error != 0) {
+        lose(u, error == -ETIMEDOUT ? FAULT_connect_timeout : FAULT_connect_failed);
+        return;
+    }
+    u->state = UPSTREAM_HEAD;
+    conn_read(c, true);
+    exchange_on_upstream_ready(u->exchange);
+}
+
+/* Keeps a head that is not whole yet; false: too large, or no memory. */
+static bool keep(struct upstream *u, const char *bytes, size_t len)
+{
+    if (u->kept == NULL) {
+        u->kept_room = u->w->limits.head_bytes + 1;
+        u->kept = malloc(u->kept_room);
+        if (u->kept == NULL || len >= u->kept_room)
+            return false;
+        memcpy(u->kept, bytes, len);
+    }
+    u->kept_len = len;
+    return u->kept_len < u->kept_room;
+}
+
+/* One whole response head. false: nothing more is to be read here. */
+static bool take_head(struct upstream *u, const char *bytes, size_t len, size_t *taken)
+{
+    struct exchange *x = u->exchange;
+    struct head *h = &x->response;
+    bool to_head = x->request.method == HTTP_HEAD;
+
+    *taken = h->bytes;
+    if (framing_response(h, to_head, x->request.upgrade) != FAULT_NONE) {
+        lose(u, FAULT_bad_response);
+        return false;
+    }
+    if (h->status == 101) {
+        tunnel_begin(u, bytes + h->bytes, len - h->bytes);
+        return false;
+    }
+    if (h->status < 200) {
+        exchange_on_interim_head(x);
+        head_clear(h);
+        parser_start(&u->parser, h);
+        return true;
+    }
+    u->state = UPSTREAM_BODY;
+    u->parser.body_left = h->body_bytes;
+    exchange_on_response_head(x);
+    return true;
+}
+
+/* The response is whole: whatever follows it does not belong to any request. */
+static void end_response(struct upstream *u, size_t left)
+{
+    struct exchange *x = u->exchange;
+
+    if (left > 0)
+        x->response.keep_alive = false;
+    exchange_on_response_end(x, str_slice(u->parser.trailers.ptr, u->parser.trailers.len));
+}
+
+/* bytes[0..len), of which `from` have been parsed before (a head in pieces). */
+static void feed(struct upstream *u, const char *bytes, size_t from, size_t len)
+{
+    struct exchange *x = u->exchange;
+    enum parse_result r;
+    size_t taken;
+
+    while (u->state == UPSTREAM_HEAD) {
+        r = parser_head(&u->parser, bytes, from, len);
+        if (r == PARSE_BAD || (r == PARSE_MORE && !keep(u, bytes, len))) {
+            lose(u, FAULT_bad_response);
+            return;
+        }
+        if (r == PARSE_MORE)
+            return;
+        u->kept_len = 0;
+        if (!take_head(u, bytes, len, &taken))
+            return;
+        bytes += taken;
+        len -= taken;
+        from = 0;
+        if (len == 0 && u->state == UPSTREAM_HEAD)
+            return;
+    }
+    r = parser_body(&u->parser, bytes, len, &taken);
+    if (r == PARSE_DONE) {
+        end_response(u, len - taken);
+        return;
+    }
+    if (r == PARSE_BAD) {
+        lose(u, FAULT_bad_response);
+        return;
+    }
+    exchange_flush_response(x);
+}
+
+static void on_read(struct conn *c, const char *bytes, size_t len)
+{
+    struct upstream *u = upstream_of(c);
+    size_t from = u->kept_len;
+
+    u->answered = true;
+    switch (u->state) {
+    case UPSTREAM_HEAD:
+    case UPSTREAM_BODY:
+        set_timer(u, u->w->settings->response_timeout_ms);
+        if (from > 0) { /* read behind what was kept, see place() */
+            bytes = u->kept;
+            len += from;
+        }
+        feed(u, bytes, from, len);
+        if (u->kept != NULL && u->kept_len == 0) {
+            free(u->kept);
+            u->kept = NULL;
+        }
+        break;
+    case UPSTREAM_TUNNEL:
+        tunnel_from_upstream(u, bytes, len);
+        break;
+    default: /* idle, and speaking unasked: not to be trusted with the next request */
+        upstream_close(u);
+    }
+}
+
+static void on_ended(struct conn *c, int error)
+{
+    struct upstream *u = upstream_of(c);
+
+    switch (u->state) {
+    case UPSTREAM_HEAD:
+        lose(u, FAULT_response_closed);
+        break;
+    case UPSTREAM_BODY:
+        if (u->exchange->response.body == BODY_UNTIL_CLOSE && error == 0)
+            end_response(u, 0);
+        else
+            lose(u, FAULT_body_truncated);
+        break;
+    case UPSTREAM_TUNNEL:
+        tunnel_upstream_ended(u, error);
+        break;
+    default:
+        upstream_close(u);
+    }
+}
+
+static void on_drained(struct conn *c)
+{
+    struct upstream *u = upstream_of(c);
+
+    if (u->state == UPSTREAM_TUNNEL)
+        tunnel_upstream_drained(u);
+    else if (u->exchange != NULL)
+        exchange_on_upstream_drained(u->exchange);
+}
+
+static void on_closed(struct conn *c)
+{
+    struct upstream *u = upstream_of(c);
+
+    upstream_pool_release(&u->w->pool, u->bucket);
+    parser_free(&u->parser);
+    free(u->kept);
+    free(u);
+}
+
+static bool place(struct conn *c, char **ptr, size_t *len)
+{
+    struct upstream *u = upstream_of(c);
+
+    if (u->kept_len == 0)
+        return false;
+    *ptr = u->kept + u->kept_len;
+    *len = u->kept_room - u->kept_len;
+    return true;
+}
+
+static const struct conn_events events = {
+    .connected = on_connected,
+    .read = on_read,
+    .ended = on_ended,
+    .drained = on_drained,
+    .closed = on_closed,
+    .place = place,
+};
+
+static void on_timer(struct timer *t)
+{
+    struct upstream *u = LIST_ITEM(t, struct upstream, timer);
+
+    switch (u->state) {
+    case UPSTREAM_CONNECTING:
+        lose(u, FAULT_connect_timeout);
+        break;
+    case UPSTREAM_HEAD:
+        if (!u->request_sent && !conn_is_blocked(&u->conn)) /* the client is still sending */
+            set_timer(u, u->w->settings->response_timeout_ms);
+        else
+            lose(u, FAULT_response_timeout);
+        break;
+    case UPSTREAM_BODY:
+        if (u->exchange->upstream_paused)
+            set_timer(u, u->w->settings->response_timeout_ms);
+        else
+            lose(u, FAULT_response_timeout);
+        break;
+    case UPSTREAM_IDLE:
+        upstream_close(u);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Out of descriptors: an idle upstream gives its own up, for the next attempt. */
+static bool try_connect(struct upstream *u, enum fault *fault)
+{
+    int error = 0;
+
+    if (conn_connect(&u->conn, &u->w->loop, &u->bucket->address, &events, &u->w->read_buffer,
+                     &error))
+        return true;
+    if (error == -EMFILE || error == -ENFILE) {
+        struct upstream *oldest = upstream_pool_oldest(&u->w->pool);
+
+        if (oldest != NULL)
+            upstream_close(oldest);
+        *fault = FAULT_overloaded;
+    } else {
+        *fault = FAULT_connect_failed;
+    }
+    return false;
+}
+
+struct upstream *upstream_open(struct worker *w, struct pool_bucket *bucket, enum fault *fault)
+{
+    struct upstream *u = calloc(1, sizeof(*u));
+
+    if (u == NULL) {
+        *fault = FAULT_out_of_memory;
+        return NULL;
+    }
+    u->w = w;
+    u->bucket = bucket;
+    bucket->upstreams++;
+    list_init(&u->node);
+    timer_init(&u->timer, on_timer);
+    parser_init(&u->parser, false, &w->limits);
+    if (!try_connect(u, fault)) {
+        /* The uv handle was initialised: it is closed like any other. */
+        u->state = UPSTREAM_CLOSED;
+        conn_close(&u->conn);
+        return NULL;
+    }
+    u->state = UPSTREAM_CONNECTING;
+    counter_add(&w->counters->upstream_connects, 1);
+    counter_add(&w->counters->upstreams_busy, 1);
+    set_timer(u, w->settings->connect_timeout_ms);
+    return u;
+}
+
+static void on_body(struct parser *p, const char *bytes, size_t len)
+{
+    struct upstream *u = LIST_ITEM(p, struct upstream, parser);
+
+    exchange_on_response_body(u->exchange, bytes, len);
+}
+
+void upstream_begin(struct upstream *u, struct exchange *x)
+{
+    if (u->state == UPSTREAM_IDLE) {
+        u->state = UPSTREAM_HEAD;
+        u->reused = true;
+        counter_sub(&u->w->counters->upstreams_idle, 1);
+        counter_add(&u->w->counters->upstreams_busy, 1);
+        counter_add(&u->w->counters->upstream_reuses, 1);
+    }
+    u->exchange = x;
+    u->answered = u->request_sent = false;
+    u->parser.on_body = on_body;
+    head_clear(&x->response);
+    parser_start(&u->parser, &x->response);
+}
+
+bool upstream_is_connected(const struct upstream *u)
+{
+    return u->state == UPSTREAM_HEAD;
+}
+
+bool upstream_send_head(struct upstream *u, struct exchange *x)
+{
+    struct gather *g = &u->w->to_upstream;
+    struct request_out out = {
+        .method = parser_method_name(x->request.method),
+        .path = x->path,
+        .query = x->target.query,
+        .authority = x->target.authority,
+        .client_ip = x->client->client_ip(x->session),
+        .scheme = STR("http"),
+        .id = str_from(u->w->settings->cdn_id),
+        .forwarded = u->w->settings->forwarded,
+    };
+
+    g->text_len = serializer_request(g->text, g->text_room, &x->request, &out);
+    return g->text_len > 0;
+}
+
+void upstream_send_body(struct upstream *u, const char *bytes, size_t len)
+{
+    if (gather_is_full(&u->w->to_upstream))
+        upstream_flush(u, false, STR(""));
+    gather_body(&u->w->to_upstream, bytes, len);
+}
+
+bool upstream_flush(struct upstream *u, bool last, struct str trailers)
+{
+    bool chunked = u->exchange->request.body == BODY_CHUNKED;
+
+    set_timer(u, u->w->settings->response_timeout_ms);
+    if (last)
+        u->request_sent = true;
+    return gather_flush(&u->w->to_upstream, &u->conn, chunked, last, trailers);
+}
+
+void upstream_pause(struct upstream *u)
+{
+    conn_read(&u->conn, false);
+}
+
+void upstream_resume(struct upstream *u)
+{
+    set_timer(u, u->w->settings->response_timeout_ms);
+    conn_read(&u->conn, true);
+}
+
+void upstream_end(struct upstream *u)
+{
+    struct exchange *x = u->exchange;
+    bool reusable = u->state == UPSTREAM_BODY && u->request_sent && x->response.keep_alive &&
+                    !conn_is_blocked(&u->conn) && !u->conn.write_failed && !u->conn.ended &&
+                    u->conn.reading;
+
+    u->exchange = NULL;
+    if (!reusable || !upstream_pool_put(&u->w->pool, u)) {
+        upstream_close(u);
+        return;
+    }
+    u->state = UPSTREAM_IDLE;
+    counter_sub(&u->w->counters->upstreams_busy, 1);
+    counter_add(&u->w->counters->upstreams_idle, 1);
+    set_timer(u, u->w->settings->upstream_idle_timeout_ms);
+}
+
+void upstream_close(struct upstream *u)
+{
+    if (u->state == UPSTREAM_CLOSED)
+        return;
+    if (u->state == UPSTREAM_IDLE) {
+        upstream_pool_remove(&u->w->pool, u);
+        counter_sub(&u->w->counters->upstreams_idle, 1);
+    } else {
+        counter_sub(&u->w->counters->upstreams_busy, 1);
+    }
+    u->state = UPSTREAM_CLOSED;
+    u->exchange = NULL;
+    u->tunnel = NULL;
+    timer_stop(&u->timer);
+    conn_close(&u->conn);
+}
+
+const char *upstream_state_name(enum upstream_state state)
+{
+    static const char *const names[] = { "connecting", "head", "body", "idle", "tunnel", "closed" };
+
+    return names[state];
+}

@@ -1,0 +1,253 @@
+/* worker.c -- a worker thread: its loop, its listeners, its mails.
+ *
+ * Owns:    everything in struct worker.
+ * Thread:  worker_start, worker_post, worker_counters, worker_join: control; the rest: its own.
+ * Used by: control.c.
+ * Not here: what a connection does (session.c); what its dumps look like (worker_dump.c). */
+#include "proxy/worker.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "proxy/access_line.h"
+#include "proxy/session.h"
+#include "proxy/worker_dump.h"
+#include "proxy/worker_state.h"
+
+#define READ_BUFFER_BYTES (256 * 1024)
+/* A head of the largest size, a few interim ones before it, and what we add. */
+#define HEAD_ROOM(limit) ((limit)*2 + SERIALIZER_ROOM_BYTES)
+#define SERIALIZER_ROOM_BYTES 8192
+
+struct str worker_date(struct worker *w)
+{
+    uint64_t second = loop_now_ms(&w->loop) / 1000;
+
+    if (second != w->date_second || w->date[0] == '\0') {
+        time_t now = time(NULL);
+        struct tm utc;
+
+        gmtime_r(&now, &utc);
+        strftime(w->date, sizeof(w->date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+        w->date_second = second;
+    }
+    return str_from(w->date);
+}
+
+static bool has_room(void *owner)
+{
+    struct worker *w = owner;
+
+    return atomic_load_explicit(&w->shared->client_room, memory_order_relaxed) > 0;
+}
+
+static void on_accepted(void *owner, int fd, const struct address *client)
+{
+    struct worker *w = owner;
+
+    atomic_fetch_sub_explicit(&w->shared->client_room, 1, memory_order_relaxed);
+    session_open(w, fd, client);
+}
+
+/* Another worker may free the place we wait for, so we look again by the clock. */
+static void on_accept_paused(void *owner, const char *reason)
+{
+    struct worker *w = owner;
+
+    counter_add(&w->counters->accept_pauses, 1);
+    if (!w->accept_paused)
+        log_line(LOG_WARN, "accept_paused", "worker=%u reason=%s", w->index, reason);
+    w->accept_paused = true;
+}
+
+static const struct listener_events listener_events = {
+    .room = has_room,
+    .accepted = on_accepted,
+    .paused = on_accept_paused,
+};
+
+static void resume_accepting(struct worker *w)
+{
+    if (!w->accept_paused)
+        return;
+    w->accept_paused = false;
+    log_line(LOG_INFO, "accept_resumed", "worker=%u", w->index);
+    for (unsigned i = 0; i < w->listener_count; i++)
+        listener_resume(&w->listeners[i]);
+}
+
+static void tell_drained(struct worker *w)
+{
+    struct drained_mail *mail;
+
+    if (!w->draining || w->drained || w->session_count > 0)
+        return;
+    w->drained = true;
+    mail = check_alloc(sizeof(*mail));
+    mail->mail.kind = CONTROL_DRAINED;
+    mail->worker = w->index;
+    mailbox_post(w->shared->control, &mail->mail);
+}
+
+void worker_session_gone(struct worker *w)
+{
+    w->session_count--;
+    counter_sub(&w->counters->clients_open, 1);
+    atomic_fetch_add_explicit(&w->shared->client_room, 1, memory_order_relaxed);
+    resume_accepting(w);
+    tell_drained(w);
+}
+
+static void drain(struct worker *w)
+{
+    w->draining = true;
+    for (unsigned i = 0; i < w->listener_count; i++)
+        listener_close(&w->listeners[i], true);
+    LIST_EACH (node, after, &w->sessions)
+        session_drain(LIST_ITEM(node, struct session, node));
+    tell_drained(w);
+}
+
+/* What still runs is cut; then the loop has nothing left and ends. */
+static void stop(struct worker *w)
+{
+    w->draining = w->drained = true;
+    for (unsigned i = 0; i < w->listener_count; i++)
+        listener_close(&w->listeners[i], false);
+    LIST_EACH (node, after, &w->sessions)
+        session_cut(LIST_ITEM(node, struct session, node));
+    upstream_pool_close_all(&w->pool);
+    w->stopping = true;
+    loop_stop(&w->loop);
+}
+
+static void on_mail(void *owner, struct mail *mail)
+{
+    struct worker *w = owner;
+    struct changes_mail *changes;
+
+    switch ((enum worker_mail)mail->kind) {
+    case WORKER_CHANGES:
+        changes = LIST_ITEM(mail, struct changes_mail, mail);
+        sites_apply(&w->sites, changes->changes);
+        free(changes);
+        break;
+    case WORKER_DRAIN:
+        drain(w);
+        free(mail);
+        break;
+    case WORKER_STOP:
+        stop(w);
+        free(mail);
+        break;
+    case WORKER_DUMP:
+        worker_dump(w, LIST_ITEM(mail, struct dump_mail, mail));
+        mail->kind = CONTROL_DUMPED;
+        mailbox_post(w->shared->control, mail);
+        break;
+    }
+}
+
+static void on_reap(struct turn_end *end)
+{
+    exchange_reap(LIST_ITEM(end, struct worker, reap));
+}
+
+static void on_access_flush(struct turn_end *end)
+{
+    access_line_flush(LIST_ITEM(end, struct worker, access_flush));
+}
+
+static void free_exchanges(struct list *exchanges)
+{
+    struct list *node;
+
+    while ((node = list_take_first(exchanges)) != NULL) {
+        struct exchange *x = LIST_ITEM(node, struct exchange, node);
+
+        head_free(&x->request);
+        head_free(&x->response);
+        free(x);
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker *w = arg;
+
+    loop_run(&w->loop);
+    CHECK(w->stopping);
+    mailbox_close(&w->box);
+    loop_close(&w->loop);
+    exchange_reap(w);
+    CHECK(list_is_empty(&w->running));
+    free_exchanges(&w->spare);
+    return NULL;
+}
+
+static void prepare(struct worker *w)
+{
+    const struct settings *s = w->settings;
+    size_t head_room = (size_t)HEAD_ROOM(s->max_head_bytes);
+
+    loop_init(&w->loop);
+    mailbox_open(&w->box, &w->loop, on_mail, w);
+    w->read_buffer =
+        (struct conn_read_buffer){ check_alloc(READ_BUFFER_BYTES), READ_BUFFER_BYTES };
+    gather_init(&w->to_client, head_room);
+    gather_init(&w->to_upstream, head_room + 3 * s->max_url_bytes);
+    w->limits = (struct parser_limits){ .head_bytes = s->max_head_bytes,
+                                        .header_count = s->max_header_count,
+                                        .url_bytes = s->max_url_bytes };
+    sites_init(&w->sites, &w->loop, w->shared, w->counters, w->index);
+    upstream_pool_init(&w->pool);
+    random_init(&w->random);
+    list_init(&w->sessions);
+    list_init(&w->running);
+    list_init(&w->ended);
+    list_init(&w->spare);
+    turn_end_init(&w->reap, on_reap);
+    turn_end_init(&w->access_flush, on_access_flush);
+}
+
+struct worker *worker_start(struct worker_shared *shared, unsigned index, const int *listen_fds,
+                            unsigned listen_count)
+{
+    struct worker *w = check_alloc(sizeof(*w));
+
+    CHECK(listen_count <= SETTINGS_LISTEN_MAX);
+    w->shared = shared;
+    w->settings = shared->settings;
+    w->index = index;
+    w->counters = check_alloc(sizeof(*w->counters));
+    prepare(w);
+    w->listener_count = listen_count;
+    for (unsigned i = 0; i < listen_count; i++)
+        listener_open(&w->listeners[i], &w->loop, listen_fds[i], &listener_events, w);
+    CHECK(pthread_create(&w->thread, NULL, thread_main, w) == 0);
+    return w;
+}
+
+void worker_post(struct worker *w, struct mail *mail)
+{
+    mailbox_post(&w->box, mail);
+}
+
+const struct counters *worker_counters(const struct worker *w)
+{
+    return w->counters;
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    sites_free(&w->sites);
+    upstream_pool_free(&w->pool);
+    gather_free(&w->to_client);
+    gather_free(&w->to_upstream);
+    free(w->read_buffer.ptr);
+    buf_free(&w->access_lines);
+    free(w->counters);
+    free(w);
+}
