@@ -1,0 +1,265 @@
+/* admin_pages.c -- health, metrics, dumps: the table of pages, and asking the workers for theirs.
+ *
+ * Owns:    dumps under way (struct gather): they live until every worker has given back its mail.
+ * Thread:  control
+ * Used by: admin_http.c (requests), control.c (the workers' mails).
+ * Not here: HTTP (admin_http.c); the figures (metrics.c). */
+#include "control/admin_pages.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "control/control_state.h"
+#include "control/metrics.h"
+
+#define TYPE_TEXT "text/plain; charset=utf-8"
+#define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define TYPE_JSON "application/json"
+#define GATHER_MS 5000
+#define PREFIX_MAX 512
+
+/* One dump asked of all workers. */
+struct gather {
+    struct list node;
+    struct control *control;
+    struct admin_exchange *exchange; /* NULL: answered */
+    struct timer limit;
+    unsigned missing;
+    struct dump_mail parts[]; /* one for each worker */
+};
+
+struct page {
+    const char *path;
+    void (*write)(struct control *c, struct admin_exchange *x, struct str query);
+    int dump; /* without `write`: enum dump_what, asked of the workers */
+    const char *says;
+};
+
+static void write_index(struct control *c, struct admin_exchange *x, struct str query);
+
+static void answer_text(struct admin_exchange *x, unsigned status, const char *text)
+{
+    struct buf body = { 0 };
+
+    buf_printf(&body, "%s\n", text);
+    admin_http_answer(x, status, TYPE_TEXT, &body);
+}
+
+static void write_healthz(struct control *c, struct admin_exchange *x, struct str query)
+{
+    (void)c;
+    (void)query;
+    answer_text(x, 200, "ok");
+}
+
+static void write_readyz(struct control *c, struct admin_exchange *x, struct str query)
+{
+    (void)query;
+    if (drain_is_on(&c->drain))
+        answer_text(x, 503, "draining");
+    else if (!store_status(c->store)->ever_synced)
+        answer_text(x, 503, "store not reached yet");
+    else
+        answer_text(x, 200, "ready");
+}
+
+static void write_metrics(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct metrics m = { .workers = c->worker_count,
+                         .store = store_status(c->store),
+                         .rounds = c->publisher.rounds,
+                         .retired = c->publisher.retired.count,
+                         .draining = drain_is_on(&c->drain) };
+    struct buf body = { 0 };
+
+    (void)query;
+    if (c->access_log != NULL)
+        m.log_dropped = access_log_dropped(c->access_log);
+    for (unsigned i = 0; i < c->worker_count; i++)
+        metrics_add(&m, worker_counters(c->workers[i]));
+    metrics_write(&m, &body);
+    admin_http_answer(x, 200, TYPE_METRICS, &body);
+}
+
+static void write_store(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+
+    (void)query;
+    store_dump(c->store, &body);
+    buf_add_text(&body, "\n");
+    admin_http_answer(x, 200, TYPE_JSON, &body);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = str_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The value of `name` in a query, percent-decoded; "" when it is not there. False: too long. */
+static bool query_value(struct str query, struct str name, char *to, size_t size)
+{
+    struct str part;
+    size_t n = 0;
+
+    to[0] = '\0';
+    while (str_split(&query, '&', &part)) {
+        if (!str_starts_with(part, name) || part.len == name.len || part.ptr[name.len] != '=')
+            continue;
+        for (size_t i = name.len + 1; i < part.len; i++) {
+            int high = part.ptr[i] == '%' && i + 2 < part.len ? hex_value(part.ptr[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(part.ptr[i + 2]) : -1;
+
+            if (n + 1 == size)
+                return false;
+            to[n++] = low >= 0 ? (char)(high * 16 + low) : part.ptr[i];
+            i += low >= 0 ? 2 : 0;
+        }
+        to[n] = '\0';
+        return true;
+    }
+    return true;
+}
+
+static void write_records(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+    char prefix[PREFIX_MAX];
+
+    if (!query_value(query, STR("prefix"), prefix, sizeof(prefix))) {
+        answer_text(x, 400, "prefix: too long");
+        return;
+    }
+    store_dump_records(c->store, str_from(prefix), &body);
+    buf_add_text(&body, "\n");
+    admin_http_answer(x, 200, TYPE_JSON, &body);
+}
+
+static const struct page pages[] = {
+    { "/", write_index, 0, "this list" },
+    { "/healthz", write_healthz, 0, "200 while the process works" },
+    { "/readyz", write_readyz, 0, "200 when clients may be sent here, else 503 and why not" },
+    { "/metrics", write_metrics, 0, "counters, as Prometheus reads them" },
+    { "/dump/store", write_store, 0, "the link to Redis and what is known of its records" },
+    { "/dump/records", write_records, 0, "the records themselves; ?prefix=usher:host: for some" },
+    { "/dump/workers", NULL, DUMP_WORKER, "each worker: sessions, tables, buffers" },
+    { "/dump/hosts", NULL, DUMP_HOSTS, "each worker: the hosts it remembers" },
+    { "/dump/services", NULL, DUMP_SERVICES, "each worker: services and their endpoints" },
+    { "/dump/upstreams", NULL, DUMP_UPSTREAMS, "each worker: connections to endpoints" },
+    { "/dump/exchanges", NULL, DUMP_EXCHANGES, "each worker: requests under way" },
+};
+
+#define PAGES (sizeof(pages) / sizeof(pages[0]))
+
+static void write_index(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+
+    (void)c;
+    (void)query;
+    for (const struct page *p = pages; p < pages + PAGES; p++)
+        buf_printf(&body, "%-16s %s\n", p->path, p->says);
+    admin_http_answer(x, 200, TYPE_TEXT, &body);
+}
+
+/* --- dumps that only the workers can write --- */
+
+static void gather_free(struct gather *g)
+{
+    for (unsigned i = 0; i < g->control->worker_count; i++)
+        buf_free(&g->parts[i].json);
+    timer_stop(&g->limit);
+    list_remove(&g->node);
+    free(g);
+}
+
+static void gather_give_up(struct gather *g)
+{
+    struct admin_exchange *x = g->exchange;
+
+    if (x == NULL)
+        return;
+    g->exchange = NULL;
+    answer_text(x, 503, "a worker has not answered");
+}
+
+static void on_gather_limit(struct timer *t)
+{
+    gather_give_up(LIST_ITEM(t, struct gather, limit));
+}
+
+static void gather_begin(struct control *c, struct admin_exchange *x, enum dump_what what)
+{
+    struct gather *g = check_alloc(sizeof(*g) + c->worker_count * sizeof(g->parts[0]));
+
+    g->control = c;
+    g->exchange = x;
+    g->missing = c->worker_count;
+    timer_init(&g->limit, on_gather_limit);
+    timer_set(&c->loop, &g->limit, GATHER_MS);
+    list_append(&c->gathers, &g->node);
+    for (unsigned i = 0; i < c->worker_count; i++) {
+        g->parts[i] = (struct dump_mail){
+            .mail = { .kind = WORKER_DUMP }, .what = what, .worker = i, .owner = g
+        };
+        worker_post(c->workers[i], &g->parts[i].mail);
+    }
+}
+
+/* A JSON array with one element for each worker. */
+static void gather_answer(struct gather *g)
+{
+    struct buf body = { 0 };
+
+    buf_add_text(&body, "[");
+    for (unsigned i = 0; i < g->control->worker_count; i++) {
+        buf_add_text(&body, i > 0 ? ",\n" : "\n");
+        buf_add(&body, g->parts[i].json.ptr, g->parts[i].json.len);
+    }
+    buf_add_text(&body, "\n]\n");
+    admin_http_answer(g->exchange, 200, TYPE_JSON, &body);
+    g->exchange = NULL;
+}
+
+void admin_pages_dumped(struct dump_mail *mail)
+{
+    struct gather *g = mail->owner;
+
+    CHECK(g->missing > 0);
+    if (--g->missing > 0)
+        return;
+    if (g->exchange != NULL)
+        gather_answer(g);
+    gather_free(g);
+}
+
+void admin_pages_close(struct control *c)
+{
+    LIST_EACH(node, after, &c->gathers)
+    gather_give_up(LIST_ITEM(node, struct gather, node));
+}
+
+void admin_pages_free(struct control *c)
+{
+    LIST_EACH(node, after, &c->gathers)
+    gather_free(LIST_ITEM(node, struct gather, node));
+}
+
+void admin_pages_serve(void *owner, struct admin_exchange *x, struct str path, struct str query)
+{
+    struct control *c = owner;
+
+    for (const struct page *p = pages; p < pages + PAGES; p++) {
+        if (!str_equals(path, str_from(p->path)))
+            continue;
+        if (p->write != NULL)
+            p->write(c, x, query);
+        else
+            gather_begin(c, x, (enum dump_what)p->dump);
+        return;
+    }
+    answer_text(x, 404, "no such page; / lists them");
+}

@@ -1,0 +1,213 @@
+/* control.c -- starts everything, carries mails between store and workers, takes everything down.
+ *
+ * Owns:    the control loop, the workers' threads, signals.
+ * Thread:  control, which is the main thread.
+ * Used by: cli/serve.c.
+ * Not here: binding (listen.c), ending gently (drain.c), what objects become of (publish.c), pages
+ *           (admin_pages.c). */
+#include "control/control.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "control/admin_pages.h"
+#include "control/control_state.h"
+#include "control/descriptors.h"
+#include "control/listen.h"
+
+#define EXIT_CANNOT_START 1
+#define EXIT_CUT 1 /* a second signal */
+
+static const int signal_numbers[CONTROL_SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
+
+static void post_to_worker(void *owner, unsigned worker, struct mail *mail)
+{
+    struct control *c = owner;
+
+    worker_post(c->workers[worker], mail);
+}
+
+static void tell_all(struct control *c, enum worker_mail kind)
+{
+    for (unsigned i = 0; i < c->worker_count; i++) {
+        struct mail *mail = check_alloc(sizeof(*mail));
+
+        mail->kind = kind;
+        worker_post(c->workers[i], mail);
+    }
+}
+
+static void on_lookup(struct control *c, struct lookup_mail *mail)
+{
+    if (c->workers != NULL)
+        store_lookup(c->store, mail->worker, str_slice(mail->host, mail->host_len));
+    free(mail);
+}
+
+static void on_mail(void *owner, struct mail *mail)
+{
+    struct control *c = owner;
+
+    switch ((enum control_mail)mail->kind) {
+    case CONTROL_LOOKUP:
+        on_lookup(c, (struct lookup_mail *)mail);
+        return;
+    case CONTROL_RELEASED:
+        publish_released(&c->publisher, (struct released_mail *)mail);
+        return;
+    case CONTROL_DRAINED:
+        drain_worker_done(&c->drain);
+        free(mail);
+        return;
+    case CONTROL_DUMPED:
+        admin_pages_dumped((struct dump_mail *)mail);
+        return;
+    }
+    CHECK(!"a mail that control does not know");
+}
+
+static void on_changes(void *owner, struct changes *changes)
+{
+    struct control *c = owner;
+
+    if (c->workers != NULL)
+        publish_changes(&c->publisher, changes);
+    else
+        publish_discard(&c->publisher, changes);
+}
+
+static void on_signal(void *owner, int number)
+{
+    struct control *c = owner;
+
+    if (number == SIGHUP) {
+        if (c->access_log != NULL)
+            access_log_reopen(c->access_log);
+        return;
+    }
+    if (drain_is_on(&c->drain)) {
+        log_line(LOG_WARN, "cut", "reason=\"a second signal\"");
+        _exit(EXIT_CUT);
+    }
+    drain_begin(&c->drain);
+}
+
+static void tell_workers_to_drain(void *owner)
+{
+    tell_all(owner, WORKER_DRAIN);
+}
+
+static void on_drain_over(void *owner, unsigned left)
+{
+    struct control *c = owner;
+
+    (void)left;
+    loop_stop(&c->loop);
+}
+
+static const struct drain_events drain_events = { .tell_workers = tell_workers_to_drain,
+                                                  .over = on_drain_over };
+
+static void start_loop(struct control *c)
+{
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+    sigaction(SIGPIPE, &ignore, NULL);
+    loop_init(&c->loop);
+    for (unsigned i = 0; i < CONTROL_SIGNALS; i++)
+        signal_watch_open(&c->signals[i], &c->loop, signal_numbers[i], on_signal, c);
+    mailbox_open(&c->box, &c->loop, on_mail, c);
+    drain_init(&c->drain, &c->loop, c->settings, &drain_events, c);
+    list_init(&c->gathers);
+}
+
+static void start_workers(struct control *c, const struct listen_fds *fds)
+{
+    c->shared.settings = c->settings;
+    c->shared.control = &c->box;
+    c->shared.access_log = c->access_log;
+    atomic_init(&c->shared.client_room, (int)c->settings->max_connections);
+    c->worker_count = c->settings->workers;
+    c->workers = check_alloc(c->worker_count * sizeof(*c->workers));
+    publish_open(&c->publisher, c->worker_count, post_to_worker, c);
+    for (unsigned i = 0; i < c->worker_count; i++)
+        c->workers[i] =
+            worker_start(&c->shared, i, listen_of_worker(fds, i), c->settings->listen_count);
+}
+
+static void stop_workers(struct control *c)
+{
+    tell_all(c, WORKER_STOP);
+    for (unsigned i = 0; i < c->worker_count; i++)
+        worker_join(c->workers[i]);
+    free(c->workers);
+    c->workers = NULL;
+    mailbox_close(&c->box); /* with what they still had to say */
+}
+
+static void stop_all(struct control *c)
+{
+    admin_pages_close(c);
+    if (c->admin != NULL)
+        admin_http_close(c->admin);
+    stop_workers(c);
+    admin_pages_free(c);
+    store_close(c->store);
+    loop_run(&c->loop); /* until all that was closed has closed */
+    store_free(c->store);
+    publish_close(&c->publisher);
+    if (c->admin != NULL)
+        admin_http_free(c->admin);
+    for (unsigned i = 0; i < CONTROL_SIGNALS; i++)
+        signal_watch_close(&c->signals[i]);
+    loop_close(&c->loop);
+    if (c->access_log != NULL)
+        access_log_close(c->access_log);
+}
+
+static void serve(struct control *c, const struct listen_fds *fds)
+{
+    struct store_events events = { .owner = c, .on_changes = on_changes };
+
+    start_loop(c);
+    start_workers(c, fds);
+    c->store = store_open(&c->loop, c->settings, &events);
+    if (fds->admin >= 0)
+        c->admin = admin_http_open(&c->loop, fds->admin, admin_pages_serve, c);
+    log_line(LOG_INFO, "serving", "workers=%u version=%s", c->worker_count, USHER_VERSION);
+    loop_run(&c->loop);
+    stop_all(c);
+    log_line(LOG_INFO, "ended", "%s", "");
+}
+
+int control_run(struct settings *s)
+{
+    struct control *c;
+    struct listen_fds fds;
+    const char *error = NULL;
+    struct access_log *access_log;
+
+    log_set_level(s->log_level);
+    descriptors_prepare(s);
+    access_log = access_log_open(s, &error);
+    if (error != NULL) {
+        log_line(LOG_ERROR, "cannot_start", "access_log=%s reason=\"%s\"", s->access_log_file,
+                 error);
+        return EXIT_CANNOT_START;
+    }
+    if (!listen_open(&fds, s)) {
+        if (access_log != NULL)
+            access_log_close(access_log);
+        return EXIT_CANNOT_START;
+    }
+    c = check_alloc(sizeof(*c));
+    c->settings = s;
+    c->access_log = access_log;
+    serve(c, &fds);
+    listen_free(&fds);
+    free(c);
+    return 0;
+}

@@ -1,0 +1,35 @@
+/* control_state.h -- what the control thread owns; for the rooms of control/ only. */
+#ifndef CONTROL_CONTROL_STATE_H
+#define CONTROL_CONTROL_STATE_H
+
+#include "control/admin_http.h"
+#include "control/drain.h"
+#include "control/publish.h"
+#include "net/mailbox.h"
+#include "net/signal_watch.h"
+#include "proxy/access_log.h"
+#include "proxy/worker.h"
+#include "store/store.h"
+
+#define CONTROL_SIGNALS 3
+
+struct control {
+    const struct settings *settings;
+    struct loop loop;
+    struct mailbox box;
+    struct signal_watch signals[CONTROL_SIGNALS];
+    struct access_log *access_log; /* NULL: off */
+
+    struct worker_shared shared;
+    struct worker **workers; /* NULL once they have ended */
+    unsigned worker_count;
+
+    struct store *store;
+    struct publisher publisher;
+    struct drain drain;
+
+    struct admin_http *admin; /* NULL: --admin off */
+    struct list gathers;      /* admin_pages.c: dumps the workers are asked for */
+};
+
+#endif

@@ -1,0 +1,69 @@
+/* drain.c -- the steps of ending: not ready, wait, workers finish, over.
+ *
+ * Owns:    the phase and its time limit.
+ * Thread:  control
+ * Used by: control.c (signals, the workers' mails), admin_pages.c (/readyz).
+ * Not here: how a worker finishes what runs (proxy/worker.c). */
+#include "control/drain.h"
+
+#include "base/check.h"
+#include "base/log.h"
+
+static void end(struct drain *d)
+{
+    d->phase = DRAIN_OVER;
+    timer_stop(&d->timer);
+    log_line(LOG_INFO, "drain_ended", "ms=%llu workers_cut=%u",
+             (unsigned long long)(loop_now_ms(d->loop) - d->began_ms), d->workers_left);
+    d->events->over(d->owner, d->workers_left);
+}
+
+static void begin_workers(struct drain *d)
+{
+    d->phase = DRAIN_WORKERS;
+    timer_set(d->loop, &d->timer, d->settings->drain_timeout_ms);
+    d->events->tell_workers(d->owner);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct drain *d = LIST_ITEM(t, struct drain, timer);
+
+    if (d->phase == DRAIN_WAITS)
+        begin_workers(d);
+    else if (d->phase == DRAIN_WORKERS)
+        end(d);
+}
+
+void drain_init(struct drain *d, struct loop *l, const struct settings *s,
+                const struct drain_events *events, void *owner)
+{
+    *d = (struct drain){
+        .workers_left = s->workers, .loop = l, .settings = s, .events = events, .owner = owner
+    };
+    timer_init(&d->timer, on_timer);
+}
+
+void drain_begin(struct drain *d)
+{
+    CHECK(d->phase == DRAIN_OFF);
+    d->began_ms = loop_now_ms(d->loop);
+    log_line(LOG_INFO, "drain_started", "wait_ms=%llu timeout_ms=%llu",
+             (unsigned long long)d->settings->drain_wait_ms,
+             (unsigned long long)d->settings->drain_timeout_ms);
+    if (d->settings->drain_wait_ms > 0) {
+        d->phase = DRAIN_WAITS;
+        timer_set(d->loop, &d->timer, d->settings->drain_wait_ms);
+    } else {
+        begin_workers(d);
+    }
+}
+
+void drain_worker_done(struct drain *d)
+{
+    if (d->phase != DRAIN_WORKERS)
+        return; /* its mail crossed our decision to cut */
+    CHECK(d->workers_left > 0);
+    if (--d->workers_left == 0)
+        end(d);
+}

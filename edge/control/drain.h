@@ -1,0 +1,45 @@
+/* drain.h -- ending without cutting anyone off: what happens after SIGTERM, and for how long. */
+#ifndef CONTROL_DRAIN_H
+#define CONTROL_DRAIN_H
+
+#include <stdbool.h>
+
+#include "net/loop.h"
+#include "settings.h"
+
+enum drain_phase {
+    DRAIN_OFF,     /* serving */
+    DRAIN_WAITS,   /* /readyz fails, all else is as before: --drain-wait */
+    DRAIN_WORKERS, /* workers finish what runs: --drain-timeout */
+    DRAIN_OVER,
+};
+
+struct drain_events {
+    void (*tell_workers)(void *owner); /* to take what waits, close, finish what runs */
+    /* Once. `left`: workers that still had something running when the time was over. */
+    void (*over)(void *owner, unsigned left);
+};
+
+struct drain {
+    enum drain_phase phase;
+    unsigned workers_left;
+    uint64_t began_ms;
+    struct timer timer;
+    struct loop *loop;
+    const struct settings *settings;
+    const struct drain_events *events;
+    void *owner;
+};
+
+void drain_init(struct drain *d, struct loop *l, const struct settings *s,
+                const struct drain_events *events, void *owner);
+void drain_begin(struct drain *d);
+/* A worker has nothing running any more. */
+void drain_worker_done(struct drain *d);
+
+static inline bool drain_is_on(const struct drain *d)
+{
+    return d->phase != DRAIN_OFF;
+}
+
+#endif

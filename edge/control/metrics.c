@@ -1,0 +1,228 @@
+/* metrics.c -- the workers' boards added up, the store's figures, the process's: as text.
+ *
+ * Owns:    the names of the metrics.
+ * Thread:  control
+ * Used by: admin_pages.c.
+ * Not here: counting (proxy/, store/). */
+#include "control/metrics.h"
+
+#include <dirent.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+struct row {
+    const char *name, *type, *says;
+    size_t at;
+};
+
+#define BOARD(member) offsetof(struct counters, member)
+
+static const struct row board_rows[] = {
+    { "usher_host_cache_hits_total", "counter", "Requests whose host the worker remembered.",
+      BOARD(host_hits) },
+    { "usher_host_cache_misses_total", "counter", "Requests whose host control was asked for.",
+      BOARD(host_misses) },
+    { "usher_hosts_held", "gauge", "Hosts remembered, all workers together.", BOARD(hosts_held) },
+    { "usher_hosts_waiting", "gauge", "Hosts that control is being asked for.",
+      BOARD(waiting_lookups) },
+    { "usher_client_connections", "gauge", "Client connections open.", BOARD(clients_open) },
+    { "usher_client_connections_total", "counter", "Client connections accepted.",
+      BOARD(clients_accepted) },
+    { "usher_exchanges", "gauge", "Requests under way.", BOARD(exchanges_open) },
+    { "usher_tunnels", "gauge", "Upgraded connections (WebSocket).", BOARD(tunnels_open) },
+    { "usher_upstream_connects_total", "counter", "Connections opened to endpoints.",
+      BOARD(upstream_connects) },
+    { "usher_upstream_reuses_total", "counter", "Requests sent over a kept connection.",
+      BOARD(upstream_reuses) },
+    { "usher_retries_total", "counter", "Requests sent once more: the kept connection was stale.",
+      BOARD(retries) },
+    { "usher_accept_pauses_total", "counter", "Times that accepting paused for want of room.",
+      BOARD(accept_pauses) },
+};
+
+#define STATUS(member) offsetof(struct store_status, member)
+
+static const struct row store_rows[] = {
+    { "usher_store_reconnects_total", "counter", "Times that Redis was connected to.",
+      STATUS(reconnects) },
+    { "usher_store_rounds_total", "counter", "Rounds of reading from Redis.", STATUS(rounds) },
+    { "usher_store_reads_total", "counter", "Keys read from Redis.", STATUS(reads) },
+    { "usher_store_pushes_total", "counter", "Keys that Redis said had changed.", STATUS(pushes) },
+    { "usher_store_lookups_total", "counter", "Hosts that workers asked for.", STATUS(lookups) },
+    { "usher_store_lookups_refused_total", "counter", "Lookups beyond the allowed rate.",
+      STATUS(lookups_refused) },
+    { "usher_bad_records_total", "counter", "Record versions that could not be used.",
+      STATUS(bad_records_seen) },
+    { "usher_records_evicted_total", "counter", "Records dropped for want of room.",
+      STATUS(records_evicted) },
+    { "usher_cache_bytes", "gauge", "Memory taken by records and what was compiled of them.",
+      STATUS(cache_bytes) },
+};
+
+static void head(struct buf *to, const char *name, const char *type, const char *says)
+{
+    buf_printf(to, "# HELP %s %s\n# TYPE %s %s\n", name, says, name, type);
+}
+
+static void one(struct buf *to, const char *name, const char *type, const char *says,
+                uint64_t value)
+{
+    head(to, name, type, says);
+    buf_printf(to, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void labelled(struct buf *to, const char *name, const char *label, const char *of,
+                     uint64_t value)
+{
+    buf_printf(to, "%s{%s=\"%s\"} %llu\n", name, label, of, (unsigned long long)value);
+}
+
+/* The board is nothing but counters: that is what makes one loop enough. */
+_Static_assert(sizeof(struct counters) % sizeof(counter) == 0, "a board of counters");
+
+void metrics_add(struct metrics *m, const struct counters *board)
+{
+    const counter *from = (const counter *)(const void *)board;
+    counter *to = (counter *)(void *)&m->sum;
+
+    for (size_t i = 0; i < sizeof(*board) / sizeof(counter); i++)
+        counter_add(&to[i], counter_read(&from[i]));
+}
+
+static void write_requests(const struct counters *sum, struct buf *to)
+{
+    static const char *const classes[] = { "none", "1xx", "2xx", "3xx", "4xx", "5xx" };
+
+    head(to, "usher_requests_total", "counter",
+         "Requests by the class of the response's status; none: nothing was sent.");
+    for (unsigned i = 0; i < 6; i++)
+        labelled(to, "usher_requests_total", "class", classes[i], counter_read(&sum->requests[i]));
+    head(to, "usher_faults_total", "counter", "Requests that ended otherwise than well, by fault.");
+    for (unsigned i = FAULT_NONE + 1; i < FAULT_COUNT; i++)
+        labelled(to, "usher_faults_total", "fault", fault_row((enum fault)i)->name,
+                 counter_read(&sum->faults[i]));
+}
+
+/* Buckets are cumulative, in seconds. */
+static void write_latency(const struct counters *sum, struct buf *to)
+{
+    uint64_t count = 0;
+
+    head(to, "usher_request_duration_seconds", "histogram",
+         "From a request's head to the end of its response.");
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+        count += counter_read(&sum->latency[i]);
+        buf_printf(to, "usher_request_duration_seconds_bucket{le=\"%g\"} %llu\n",
+                   (double)counters_latency_bounds_us[i] / 1e6, (unsigned long long)count);
+    }
+    count += counter_read(&sum->latency[LATENCY_BUCKETS]);
+    buf_printf(to, "usher_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n",
+               (unsigned long long)count);
+    buf_printf(to, "usher_request_duration_seconds_sum %.6f\n",
+               (double)counter_read(&sum->latency_ns_sum) / 1e9);
+    buf_printf(to, "usher_request_duration_seconds_count %llu\n", (unsigned long long)count);
+}
+
+static void write_workers(const struct metrics *m, struct buf *to)
+{
+    const struct counters *sum = &m->sum;
+
+    write_requests(sum, to);
+    write_latency(sum, to);
+    for (size_t i = 0; i < sizeof(board_rows) / sizeof(board_rows[0]); i++) {
+        const struct row *row = &board_rows[i];
+        const counter *at = (const counter *)(const void *)((const char *)sum + row->at);
+
+        one(to, row->name, row->type, row->says, counter_read(at));
+    }
+    head(to, "usher_upstream_connections", "gauge", "Connections to endpoints.");
+    labelled(to, "usher_upstream_connections", "state", "idle", counter_read(&sum->upstreams_idle));
+    labelled(to, "usher_upstream_connections", "state", "busy", counter_read(&sum->upstreams_busy));
+}
+
+static void write_store(const struct store_status *s, struct buf *to)
+{
+    one(to, "usher_store_up", "gauge", "1 while Redis is connected and tracked.", s->up);
+    one(to, "usher_store_suspect", "gauge",
+        "1 while something held has not been verified since Redis was away.", s->suspect);
+    one(to, "usher_store_regressed", "gauge",
+        "1 while Redis lacks more than --max-loss of what is known.", s->regressed);
+    for (size_t i = 0; i < sizeof(store_rows) / sizeof(store_rows[0]); i++) {
+        const struct row *row = &store_rows[i];
+        uint64_t value;
+
+        memcpy(&value, (const char *)s + row->at, sizeof(value));
+        one(to, row->name, row->type, row->says, value);
+    }
+    head(to, "usher_records", "gauge", "Records held, by state.");
+    labelled(to, "usher_records", "state", "good", s->records_good);
+    labelled(to, "usher_records", "state", "bad", s->records_bad);
+    labelled(to, "usher_records", "state", "absent", s->records_absent);
+}
+
+static unsigned long long open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned long long count = 0;
+
+    if (dir == NULL)
+        return 0;
+    while (readdir(dir) != NULL)
+        count++;
+    closedir(dir);
+    return count > 3 ? count - 3 : 0; /* ".", ".." and the one that lists */
+}
+
+static unsigned long long resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long long pages, resident = 0;
+
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%llu %llu", &pages, &resident) != 2)
+        resident = 0;
+    fclose(f);
+    return resident * (unsigned long long)sysconf(_SC_PAGESIZE);
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void write_process(struct buf *to)
+{
+    struct rusage used;
+    struct rlimit limit;
+
+    one(to, "process_resident_memory_bytes", "gauge", "Memory in use.", resident_bytes());
+    if (getrusage(RUSAGE_SELF, &used) == 0) {
+        head(to, "process_cpu_seconds_total", "counter", "CPU time, user and system.");
+        buf_printf(to, "process_cpu_seconds_total %.6f\n",
+                   seconds(used.ru_utime) + seconds(used.ru_stime));
+    }
+    one(to, "process_open_fds", "gauge", "Descriptors open.", open_descriptors());
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        one(to, "process_max_fds", "gauge", "Descriptors that may be open.", limit.rlim_cur);
+}
+
+void metrics_write(const struct metrics *m, struct buf *to)
+{
+    head(to, "usher_build", "gauge", "Always 1; what runs here.");
+    labelled(to, "usher_build", "version", USHER_VERSION, 1);
+    one(to, "usher_workers", "gauge", "Threads that serve clients.", m->workers);
+    one(to, "usher_draining", "gauge", "1 while this edge is ending.", m->draining);
+    write_workers(m, to);
+    write_store(m->store, to);
+    one(to, "usher_changes_published_total", "counter", "Rounds mailed to the workers.", m->rounds);
+    one(to, "usher_objects_retired", "gauge", "Replaced objects that requests still use.",
+        m->retired);
+    one(to, "usher_access_log_dropped_total", "counter",
+        "Access log lines dropped: its file or pipe was too slow.", m->log_dropped);
+    write_process(to);
+}
