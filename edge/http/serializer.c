@@ -6,8 +6,6 @@
  * Not here: chunks and bodies (proxy/gather.c). */
 #include "http/serializer.h"
 
-#include "http/parser.h"
-
 struct out {
     char *at;
     char *end;
@@ -206,13 +204,42 @@ size_t serializer_response(char *to, size_t room, const struct head *h,
 
 struct str serializer_reason(unsigned status)
 {
-    switch (status) {
-#define REASON(num, name, string)                                                                  \
-    case num:                                                                                      \
-        return STR(#string);
-        HTTP_STATUS_MAP(REASON)
-#undef REASON
-    default:
-        return STR("");
-    }
+    static const struct {
+        unsigned status;
+        const char *phrase;
+    } rows[] = {
+        { 100, "Continue" },
+        { 101, "Switching Protocols" },
+        { 103, "Early Hints" },
+        { 200, "OK" },
+        { 204, "No Content" },
+        { 301, "Moved Permanently" },
+        { 302, "Found" },
+        { 303, "See Other" },
+        { 307, "Temporary Redirect" },
+        { 308, "Permanent Redirect" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 408, "Request Timeout" },
+        { 413, "Content Too Large" },
+        { 414, "URI Too Long" },
+        { 417, "Expectation Failed" },
+        { 421, "Misdirected Request" },
+        { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
+        { 505, "HTTP Version Not Supported" },
+        { 508, "Loop Detected" },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].status == status)
+            return str_from(rows[i].phrase);
+    return STR("");
 }

@@ -34,7 +34,8 @@ size_t serializer_request(char *to, size_t room, const struct head *h, const str
 size_t serializer_response(char *to, size_t room, const struct head *h,
                            const struct response_out *o);
 
-/* The standard phrase (RFC 9110 15), "" for an unknown status. */
+/* The phrase (RFC 9110 15) of a status this edge may answer with by itself; "" for others: the
+ * phrase means nothing to any client (RFC 9112 4). */
 struct str serializer_reason(unsigned status);
 
 #endif
