@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/admin_pages.h"
 #include "control/control_state.h"
@@ -171,6 +172,7 @@ static void stop_all(struct control *c)
 static void serve(struct control *c, const struct listen_fds *fds)
 {
     struct store_events events = { .owner = c, .on_changes = on_changes };
+    uint64_t began = clock_now_ms();
 
     start_loop(c);
     start_workers(c, fds);
@@ -180,7 +182,8 @@ static void serve(struct control *c, const struct listen_fds *fds)
     log_line(LOG_INFO, "serving", "workers=%u version=%s", c->worker_count, USHER_VERSION);
     loop_run(&c->loop);
     stop_all(c);
-    log_line(LOG_INFO, "ended", "%s", "");
+    log_line(LOG_INFO, "ended", "seconds=%llu",
+             (unsigned long long)(clock_now_ms() - began) / 1000);
 }
 
 int control_run(struct settings *s)
