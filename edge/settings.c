@@ -3,18 +3,16 @@
  * Owns:    the table; a flag's default, range, text and USHER_* twin are one row.
  * Thread:  any; read once before threads start.
  * Used by: cli/serve.c; its --help.
- * Not here: parsing a Redis URL (settings_redis.c); what depends on the machine's limits
- *           (control/descriptors.c). */
+ * Not here: parsing a Redis URL (settings_redis.c); what the machine says (settings_machine.c,
+ *           control/descriptors.c). */
 #include "settings.h"
 
 #include <ctype.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
-#include "base/random.h"
+#include "settings_machine.h"
 #include "settings_redis.h"
 
 #define EXPECTED_SIZE 192
@@ -206,11 +204,6 @@ static bool read_admin(struct settings *s, struct str text, char *expected)
     return false;
 }
 
-static bool is_token_char(char c)
-{
-    return isalnum((unsigned char)c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
 static bool is_key_char(char c)
 {
     return c > ' ' && c < 0x7f;
@@ -226,7 +219,7 @@ static bool read_text(struct settings *s, const struct row *row, struct str text
     if (text.len == 0 || text.len >= row->bytes)
         return false;
     for (size_t i = 0; i < text.len; i++)
-        if (token ? !is_token_char(text.ptr[i]) : !is_key_char(text.ptr[i]))
+        if (token ? !settings_is_token_char(text.ptr[i]) : !is_key_char(text.ptr[i]))
             return false;
     memcpy(to, text.ptr, text.len);
     to[text.len] = '\0';
@@ -315,37 +308,6 @@ static bool take_value(struct settings *s, const struct row *row, struct str tex
     return false;
 }
 
-static unsigned cores(void)
-{
-    cpu_set_t set;
-    int n = 1;
-
-    if (sched_getaffinity(0, sizeof(set), &set) == 0)
-        n = CPU_COUNT(&set);
-    else if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
-        n = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
-}
-
-/* What rows without a fallback are when nobody says. max_connections stays 0: control knows. */
-static void from_the_machine(struct settings *s)
-{
-    struct random random;
-
-    s->workers = cores();
-    if (gethostname(s->name, sizeof(s->name)) != 0)
-        s->name[0] = '\0';
-    s->name[sizeof(s->name) - 1] = '\0';
-    for (char *c = s->name; *c != '\0'; c++)
-        if (!is_token_char(*c))
-            *c = '-';
-    if (s->name[0] == '\0')
-        snprintf(s->name, sizeof(s->name), "edge");
-    /* Drawn, so that two edges in a row are no loop, and that no host's name is shown to all. */
-    random_init(&random);
-    snprintf(s->cdn_id, sizeof(s->cdn_id), "usher-%08x", (unsigned)random_next(&random));
-}
-
 static void variable_name(const struct row *row, char *to, size_t size)
 {
     size_t n = (size_t)snprintf(to, size, "USHER_%s", row->flag);
@@ -425,7 +387,7 @@ bool settings_read(struct settings *s, int argc, char *const *argv, char *const 
                    char error[SETTINGS_ERROR_SIZE])
 {
     memset(s, 0, sizeof(*s));
-    from_the_machine(s);
+    settings_from_machine(s, WORKERS_MAX);
     for (const struct row *row = rows; row < rows + ROWS; row++)
         if (row->fallback != NULL)
             CHECK(take_value(s, row, str_from(row->fallback), row->flag, error));

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "settings.h"
+#include "settings_machine.h"
 
 #define FLAGS_MAX 40
 
@@ -302,4 +302,15 @@ Test(settings, connections_leave_room_for_upstreams)
     cr_assert_eq(settings_connections_for(100, 2), 16, "never less than a few");
     cr_assert_eq(settings_connections_for(10, 2), 16);
     cr_assert_eq(settings_connections_for(UINT64_MAX, 2), 1000000);
+}
+
+Test(settings, a_container_has_the_cores_it_is_granted)
+{
+    cr_assert_eq(settings_cores_granted("200000 100000\n", 64), 2);
+    cr_assert_eq(settings_cores_granted("250000 100000\n", 64), 3);
+    cr_assert_eq(settings_cores_granted("50000 100000\n", 64), 1);
+    cr_assert_eq(settings_cores_granted("max 100000\n", 64), 64);
+    cr_assert_eq(settings_cores_granted("6400000 100000\n", 8), 8);
+    cr_assert_eq(settings_cores_granted("", 4), 4);
+    cr_assert_eq(settings_cores_granted("0 0", 4), 4);
 }
