@@ -39,12 +39,12 @@ int listener_bind(struct address *a)
     return -1;
 }
 
-static void pause_accepting(struct listener *l, const char *reason, bool retry)
+/* Whatever is missing may come free anywhere in the process, so it is also looked for by the clock. */
+static void pause_accepting(struct listener *l, const char *reason)
 {
     l->paused = true;
     fd_watch_for(&l->watch, false, false);
-    if (retry)
-        timer_set(l->loop, &l->retry, RETRY_MS);
+    timer_set(l->loop, &l->retry, RETRY_MS);
     l->events->paused(l->owner, reason);
 }
 
@@ -57,14 +57,14 @@ static bool accept_some(struct listener *l, unsigned most)
         int fd;
 
         if (!l->events->room(l->owner)) {
-            pause_accepting(l, "max_connections", false);
+            pause_accepting(l, "max_connections");
             return false;
         }
         fd = accept4(l->fd, &client.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             l->events->accepted(l->owner, fd, &client);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(l, errno == EMFILE || errno == ENFILE ? "descriptors" : "memory", true);
+            pause_accepting(l, errno == EMFILE || errno == ENFILE ? "descriptors" : "memory");
             return false;
         } else if (errno == EAGAIN || errno == EBADF || errno == EINVAL) {
             return false;

@@ -19,6 +19,7 @@
 /* A head of the largest size, a few interim ones before it, and what we add. */
 #define HEAD_ROOM(limit) ((limit)*2 + SERIALIZER_ROOM_BYTES)
 #define SERIALIZER_ROOM_BYTES 8192
+#define PAUSE_LINE_EVERY_MS 5000
 
 struct str worker_date(struct worker *w)
 {
@@ -50,15 +51,18 @@ static void on_accepted(void *owner, int fd, const struct address *client)
     session_open(w, fd, client);
 }
 
-/* Another worker may free the place we wait for, so we look again by the clock. */
+/* A full edge pauses and resumes at each connection: one line in a while tells it. */
 static void on_accept_paused(void *owner, const char *reason)
 {
     struct worker *w = owner;
+    uint64_t now_ms = loop_now_ms(&w->loop);
 
     counter_add(&w->counters->accept_pauses, 1);
-    if (!w->accept_paused)
-        log_line(LOG_WARN, "accept_paused", "worker=%u reason=%s", w->index, reason);
     w->accept_paused = true;
+    if (w->pause_logged_ms != 0 && now_ms - w->pause_logged_ms < PAUSE_LINE_EVERY_MS)
+        return;
+    w->pause_logged_ms = now_ms;
+    log_line(LOG_WARN, "accept_paused", "worker=%u reason=%s", w->index, reason);
 }
 
 static const struct listener_events listener_events = {
@@ -72,7 +76,6 @@ static void resume_accepting(struct worker *w)
     if (!w->accept_paused)
         return;
     w->accept_paused = false;
-    log_line(LOG_INFO, "accept_resumed", "worker=%u", w->index);
     for (unsigned i = 0; i < w->listener_count; i++)
         listener_resume(&w->listeners[i]);
 }

@@ -25,7 +25,8 @@ struct worker {
 
     struct listener listeners[SETTINGS_LISTEN_MAX];
     unsigned listener_count;
-    bool accept_paused;
+    bool accept_paused; /* a listener was paused since the last connection ended */
+    uint64_t pause_logged_ms;
     bool draining, drained, stopping;
 
     struct conn_read_buffer read_buffer;
