@@ -42,10 +42,7 @@ struct gate {
     bool open;
 };
 
-#define GATE_CLOSED                                                                                \
-    {                                                                                              \
-        .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER                      \
-    }
+#define GATE_CLOSED { .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER }
 
 void gate_wait(struct gate *g);
 void gate_pass(struct gate *g, unsigned count);

@@ -28,8 +28,7 @@ struct client *client_try(const char *address);
 struct client *client_open_narrow(const char *address);
 
 void client_send(struct client *c, const char *text);
-void client_sendf(struct client *c, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void client_sendf(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool client_send_bytes(struct client *c, const void *bytes, size_t len); /* false: gone */
 void client_send_pattern(struct client *c, uint64_t len);
 void client_half_close(struct client *c);

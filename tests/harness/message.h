@@ -14,9 +14,9 @@ struct inbox {
     int fd;
     char *bytes;
     size_t len, room;
-    uint64_t total; /* ever read */
-    bool ended;     /* the other side closed */
-    bool reset;     /* ... and not politely */
+    uint64_t total;    /* ever read */
+    bool ended;        /* the other side closed */
+    bool reset;        /* ... and not politely */
     unsigned pause_us; /* after each read: a slow reader */
     unsigned piece;    /* most bytes per read, 0 = many */
 };
@@ -29,12 +29,12 @@ void inbox_free(struct inbox *in);
 #define BODY_KEPT (1u << 20)
 
 struct body {
-    char *text;      /* its first BODY_KEPT bytes, kept, with a NUL */
-    uint64_t bytes;  /* all */
-    char *trailers;  /* lines after the last chunk, kept; NULL = not chunked */
+    char *text;     /* its first BODY_KEPT bytes, kept, with a NUL */
+    uint64_t bytes; /* all */
+    char *trailers; /* lines after the last chunk, kept; NULL = not chunked */
     unsigned chunks;
-    bool whole;      /* ended as its framing says */
-    bool pattern;    /* every byte is the pattern's */
+    bool whole;   /* ended as its framing says */
+    bool pattern; /* every byte is the pattern's */
 };
 
 enum body_ends { BODY_ENDS_NOW, BODY_ENDS_BY_LENGTH, BODY_ENDS_BY_CHUNK, BODY_ENDS_BY_CLOSE };

@@ -66,7 +66,7 @@ void origin_reset(struct origin_conn *c);
 void origin_reply(struct origin_conn *c, struct origin_request *r, int status, const char *text);
 
 /* Ready scripts. */
-void origin_echo(struct origin_conn *c, struct origin_request *r, void *arg); /* head and body */
+void origin_echo(struct origin_conn *c, struct origin_request *r, void *arg);    /* head and body */
 void origin_at_gate(struct origin_conn *c, struct origin_request *r, void *arg); /* struct gate */
 void origin_websocket(struct origin_conn *c, struct origin_request *r, void *arg); /* then echo */
 

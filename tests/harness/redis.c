@@ -54,12 +54,28 @@ static bool connect_to(struct redis *r)
 static void run(struct redis *r)
 {
     char port[12];
-    const char *argv[] = { "redis-server",     "--port",       port,       "--bind",
-                           "127.0.0.1",        "--unixsocket", r->socket,  "--save",
-                           "",                 "--appendonly", "no",       "--dir",
-                           r->dir,             "--loglevel",   "warning",  "--databases",
-                           "4",                "--requirepass", r->password != NULL ? r->password : "",
-                           "--enable-debug-command", "local",  NULL };
+    const char *argv[] = { "redis-server",
+                           "--port",
+                           port,
+                           "--bind",
+                           "127.0.0.1",
+                           "--unixsocket",
+                           r->socket,
+                           "--save",
+                           "",
+                           "--appendonly",
+                           "no",
+                           "--dir",
+                           r->dir,
+                           "--loglevel",
+                           "warning",
+                           "--databases",
+                           "4",
+                           "--requirepass",
+                           r->password != NULL ? r->password : "",
+                           "--enable-debug-command",
+                           "local",
+                           NULL };
 
     snprintf(port, sizeof(port), "%u", r->port);
     unlink(r->socket);
@@ -143,8 +159,8 @@ static void send_words(struct redis *r, char *const words[], unsigned n)
     out = malloc(room);
     len = (size_t)snprintf(out, room, "*%u\r\n", n);
     for (unsigned i = 0; i < n; i++)
-        len += (size_t)snprintf(out + len, room - len, "$%zu\r\n%s\r\n", strlen(words[i]),
-                                words[i]);
+        len +=
+            (size_t)snprintf(out + len, room - len, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
     cr_assert(send_all(r->in.fd, out, len, AWAIT_MS), "redis takes no command");
     free(out);
 }

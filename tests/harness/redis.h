@@ -7,10 +7,10 @@
 
 struct redis {
     struct process process;
-    struct inbox in;     /* our connection; fd -1: none */
+    struct inbox in; /* our connection; fd -1: none */
     char dir[64];
-    char socket[96];     /* its unix socket */
-    unsigned port;       /* 0: no TCP */
+    char socket[96];      /* its unix socket */
+    unsigned port;        /* 0: no TCP */
     const char *password; /* NULL: none */
     unsigned queued;
 };

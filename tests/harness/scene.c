@@ -207,18 +207,14 @@ int scene_fault_status(const char *fault)
         const char *name;
         int status;
     } rows[] = {
-        { "bad_request", 400 },        { "bad_host", 400 },
-        { "uri_too_long", 414 },       { "head_too_large", 431 },
-        { "not_implemented", 501 },    { "version_unsupported", 505 },
-        { "expectation_failed", 417 }, { "loop_detected", 508 },
-        { "header_timeout", 408 },     { "body_timeout", 408 },
-        { "unknown_host", 404 },       { "no_route", 404 },
-        { "bad_record", 503 },         { "tenant_gone", 503 },
-        { "no_endpoint", 503 },        { "maintenance", 503 },
-        { "suspended", 503 },          { "store_unavailable", 503 },
-        { "store_timeout", 503 },      { "store_busy", 503 },
-        { "connect_failed", 502 },     { "connect_timeout", 504 },
-        { "response_timeout", 504 },   { "bad_response", 502 },
+        { "bad_request", 400 },        { "bad_host", 400 },         { "uri_too_long", 414 },
+        { "head_too_large", 431 },     { "not_implemented", 501 },  { "version_unsupported", 505 },
+        { "expectation_failed", 417 }, { "loop_detected", 508 },    { "header_timeout", 408 },
+        { "body_timeout", 408 },       { "unknown_host", 404 },     { "no_route", 404 },
+        { "bad_record", 503 },         { "tenant_gone", 503 },      { "no_endpoint", 503 },
+        { "maintenance", 503 },        { "suspended", 503 },        { "store_unavailable", 503 },
+        { "store_timeout", 503 },      { "store_busy", 503 },       { "connect_failed", 502 },
+        { "connect_timeout", 504 },    { "response_timeout", 504 }, { "bad_response", 502 },
         { "response_closed", 502 },    { "overloaded", 503 },
     };
 

@@ -25,7 +25,7 @@
 
 /* A test that starts scenes: when it fails, the edge's log is shown and nothing is left running. */
 #define SCENARIO(suite, name, ...)                                                                 \
-    Test(suite, name, .fini = scene_leave, .timeout = 60, ##__VA_ARGS__)
+    Test(suite, name, .fini = scene_leave, .timeout = 120, ##__VA_ARGS__)
 
 struct scene {
     char dir[64];
@@ -71,8 +71,7 @@ struct response scene_get(struct scene *s, const char *host, const char *path);
 #define expect_get(s, host, path, status, body)                                                    \
     scene_expect_get(s, host, path, status, body, __FILE__, __LINE__)
 /* One GET now that ends with this fault and its status. */
-#define expect_fault(s, host, fault)                                                               \
-    scene_expect_fault(s, host, fault, __FILE__, __LINE__)
+#define expect_fault(s, host, fault) scene_expect_fault(s, host, fault, __FILE__, __LINE__)
 /* Comes to be so on every worker (several new connections in a row). */
 #define await_get(s, host, path, status, body)                                                     \
     scene_await_get(s, host, path, status, body, __FILE__, __LINE__)
@@ -93,8 +92,7 @@ const char *scene_page(struct scene *s, const char *path);
 int scene_ready(struct scene *s); /* status of /readyz, 0 = no answer */
 /* The value of a metric as written, labels and all; 0 when there is no such line. */
 double scene_metric(struct scene *s, const char *name);
-#define scene_fault_count(s, fault)                                                                \
-    scene_metric(s, "usher_faults_total{fault=\"" fault "\"}")
+#define scene_fault_count(s, fault) scene_metric(s, "usher_faults_total{fault=\"" fault "\"}")
 #define scene_logged(s, text) process_log_count(&(s)->edge.process, text)
 
 #endif

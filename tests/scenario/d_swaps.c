@@ -1,0 +1,184 @@
+/* d_swaps.c -- what one MULTI/EXEC changed over several families is seen as one change: raced.
+ *
+ * Owns:    nothing.
+ * Thread:  the test's, and one or more that ask meanwhile.
+ * Used by: make test.
+ * Not here: single changes (d_routing_change.c). */
+#include "harness/scene.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SWAPS 3000
+
+/* Answers with its own name and the host it was asked for. */
+static void name_and_path(struct origin_conn *c, struct origin_request *r, void *arg)
+{
+    origin_reply(c, r, 200, arg);
+}
+
+struct asking {
+    struct scene *s;
+    atomic_bool stop;
+    atomic_uint asked, wrong;
+    char seen[200];
+    const char *const *right; /* answers that may come, NULL at the end */
+};
+
+static bool is_right(const struct asking *a, const struct response *r)
+{
+    for (unsigned i = 0; a->right[i] != NULL; i++)
+        if (r->status == 200 && strcmp(r->text, a->right[i]) == 0)
+            return true;
+    return false;
+}
+
+static void *ask(void *owner)
+{
+    struct asking *a = owner;
+    struct client *c = client_try(a->s->edge.at);
+
+    while (!atomic_load(&a->stop)) {
+        struct response r = { .head = "", .text = "", .why = "no connection" };
+
+        if (c != NULL)
+            r = client_get(c, "a.test", "/");
+        atomic_fetch_add(&a->asked, 1);
+        if (!is_right(a, &r) && atomic_fetch_add(&a->wrong, 1) == 0)
+            snprintf(a->seen, sizeof(a->seen), "%d %s%s %.100s", r.status, response_fault(&r),
+                     r.why, r.text);
+        if (r.status == 0)
+            break;
+    }
+    return NULL;
+}
+
+/* The host names tenant 1 or 2; in each state only one of them exists, and its service is named
+ * anew with each swap: any mixture of an old host and a new tenant is a fault. */
+SCENARIO(swaps, host_tenant_service_and_endpoints_change_as_one)
+{
+    static const char *const right[] = { "even", "odd", NULL };
+    struct scene s;
+    struct origin *even = origin_start("even"), *odd = origin_start("odd");
+    struct asking asking[3] = { 0 };
+    pthread_t threads[3];
+    unsigned asked = 0;
+
+    origin_script(even, name_and_path, (void *)(uintptr_t)"even");
+    origin_script(odd, name_and_path, (void *)(uintptr_t)"odd");
+    scene_start(&s);
+    scene_redis(&s, "HSET usher:endpoints:s0 %s 1", origin_at(even));
+    scene_redis(&s, "HSET usher:tenant:t0 to service:s0");
+    scene_redis(&s, "SET usher:host:a.test tenant:t0");
+    await_get(&s, "a.test", "/", 200, "even");
+    for (unsigned i = 0; i < 3; i++) {
+        asking[i].s = &s;
+        asking[i].right = right;
+        pthread_create(&threads[i], NULL, ask, &asking[i]);
+    }
+    for (unsigned n = 1; n <= SWAPS; n++) {
+        redis_queue(&s.redis, "MULTI");
+        redis_queue(&s.redis, "DEL usher:tenant:t%u usher:endpoints:s%u", (n - 1) % 2, (n - 1) % 2);
+        redis_queue(&s.redis, "SET usher:host:a.test tenant:t%u", n % 2);
+        redis_queue(&s.redis, "HSET usher:tenant:t%u to service:s%u", n % 2, n % 2);
+        redis_queue(&s.redis, "HSET usher:endpoints:s%u %s 1", n % 2,
+                    origin_at(n % 2 == 0 ? even : odd));
+        redis_queue(&s.redis, "EXEC");
+        if (n % 3 == 0)
+            redis_flush(&s.redis);
+    }
+    redis_flush(&s.redis);
+    await_get(&s, "a.test", "/", 200, SWAPS % 2 == 0 ? "even" : "odd");
+    for (unsigned i = 0; i < 3; i++) {
+        atomic_store(&asking[i].stop, true);
+        pthread_join(threads[i], NULL);
+        asked += atomic_load(&asking[i].asked);
+        cr_assert_eq(atomic_load(&asking[i].wrong), 0, "%u of %u answers, first: %s",
+                     atomic_load(&asking[i].wrong), atomic_load(&asking[i].asked), asking[i].seen);
+    }
+    cr_assert_gt(asked, SWAPS / 10, "only %u requests raced", asked);
+    cr_assert_eq(scene_logged(&s, " bad_record "), 0, "a mixture was judged bad");
+    cr_assert_null(scene_redis(&s, "HGET usher:errors usher:host:a.test"));
+    scene_end(&s);
+}
+
+/* Two services trade their endpoints in one EXEC; tenant A must never answer what tenant B does. A
+ * worker applies a change in one mail: two requests in one pipeline are read in one turn. */
+SCENARIO(swaps, two_services_trade_endpoints_as_one)
+{
+    struct scene s;
+    struct origin *even = origin_start("even"), *odd = origin_start("odd");
+    struct client *c;
+    unsigned mixed = 0, n;
+
+    scene_start(&s, .workers = 1);
+    scene_redis(&s, "HSET usher:endpoints:a %s 1", origin_at(even));
+    scene_redis(&s, "HSET usher:endpoints:b %s 1", origin_at(odd));
+    scene_redis(&s, "HSET usher:tenant:a to service:a");
+    scene_redis(&s, "HSET usher:tenant:b to service:b");
+    scene_redis(&s, "SET usher:host:a.test tenant:a");
+    scene_redis(&s, "SET usher:host:b.test tenant:b");
+    await_get(&s, "a.test", "/", 200, "even");
+    await_get(&s, "b.test", "/", 200, "odd");
+    c = scene_open(&s);
+    for (n = 1; n <= 1000; n++) {
+        const char *a = n % 2 == 0 ? "even" : "odd", *b = n % 2 == 0 ? "odd" : "even";
+
+        scene_redis(&s, "MULTI");
+        scene_redis(&s, "DEL usher:endpoints:a usher:endpoints:b");
+        scene_redis(&s, "HSET usher:endpoints:a %s 1", origin_at(n % 2 == 0 ? even : odd));
+        scene_redis(&s, "HSET usher:endpoints:b %s 1", origin_at(n % 2 == 0 ? odd : even));
+        scene_redis(&s, "EXEC");
+        /* a asked until it has changed: from then on b has changed too */
+        for (uint64_t until = await_now_ms() + AWAIT_MS;;) {
+            struct response r = client_get(c, "a.test", "/");
+
+            if (strcmp(r.text, a) == 0)
+                break;
+            cr_assert(strcmp(r.text, b) == 0 && await_now_ms() < until, "trade %u: %d %s", n,
+                      r.status, r.text);
+        }
+        mixed += strcmp(client_get(c, "b.test", "/").text, b) != 0;
+    }
+    cr_assert_eq(mixed, 0, "%u of %u trades were seen half done", mixed, n - 1);
+    scene_end(&s);
+}
+
+SCENARIO(swaps, the_last_of_many_writes_is_what_stays)
+{
+    struct scene s;
+    struct origin *o[4];
+
+    scene_start(&s);
+    for (unsigned i = 0; i < 4; i++)
+        o[i] = origin_start(kept_format("o%u", i));
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned n = 0; n < 200; n++)
+            redis_queue(&s.redis, "SET usher:host:a.test %s", origin_at(o[(n + round) % 4]));
+        redis_flush(&s.redis);
+        await_get(&s, "a.test", "/", 200, kept_format("o%u", (199 + round) % 4));
+    }
+    scene_end(&s);
+}
+
+SCENARIO(swaps, a_thousand_hosts_changed_at_once_are_all_right)
+{
+    struct scene s;
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+    struct client *c;
+
+    scene_start(&s, .workers = 1);
+    for (unsigned i = 0; i < 1000; i++)
+        redis_queue(&s.redis, "SET usher:host:h%u.test %s", i, origin_at(one));
+    redis_flush(&s.redis);
+    c = scene_open(&s);
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert_str_eq(client_get(c, kept_format("h%u.test", i), "/").text, "one");
+    for (unsigned i = 0; i < 1000; i++)
+        redis_queue(&s.redis, "SET usher:host:h%u.test %s", i, origin_at(two));
+    redis_flush(&s.redis);
+    for (unsigned i = 0; i < 1000; i++)
+        await(strcmp(client_get(c, kept_format("h%u.test", i), "/").text, "two") == 0);
+    scene_end(&s);
+}
