@@ -36,7 +36,7 @@ struct session {
     bool feeding;       /* inside feed(): it flushes what is owed to the upstream when it ends */
     bool flush_owed;
     bool client_ended;  /* it sends no more */
-    bool response_chunked, response_close;
+    bool response_chunked, response_close, response_until_close;
     bool http10;
     unsigned served;    /* requests begun */
     size_t window_bytes; /* of body since the last look at the rate */

@@ -35,8 +35,9 @@ static void send_head(void *session, const struct head *head, bool interim)
         const struct exchange *x = s->exchange;
 
         s->response_chunked = unframed && !s->http10;
+        s->response_until_close = unframed && s->http10;
         s->response_close = !x->request.keep_alive || !x->request_whole || s->w->draining ||
-                            s->client_ended || (unframed && s->http10);
+                            s->client_ended || s->response_until_close;
         out.chunked = s->response_chunked;
         out.close = s->response_close;
         out.keep_alive = s->http10 && !s->response_close;
@@ -129,7 +130,10 @@ static void abort_response(void *session)
     s->exchange = NULL;
     s->phase = SESSION_CLOSED;
     timer_stop(&s->timer);
-    conn_reset(&s->conn);
+    if (s->response_until_close) /* an orderly end would make half a body look whole */
+        conn_reset(&s->conn);
+    else
+        conn_close(&s->conn);
 }
 
 static void pause_request(void *session)
