@@ -10,7 +10,7 @@ struct list {
     struct list *prev;
 };
 
-#define LIST_ITEM(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+#define LIST_ITEM(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
 
 /* The item may be taken off inside the body. */
 #define LIST_EACH(node, after, head)                                                               \

@@ -29,10 +29,10 @@ struct map {
 uint64_t map_hash(struct str key);
 
 void map_init(struct map *m, map_equals_fn equals);
-void map_free(struct map *m); /* not the values */
+void map_free(struct map *m);                                       /* not the values */
 void *map_find(const struct map *m, uint64_t hash, struct str key); /* NULL when absent */
-void map_add(struct map *m, uint64_t hash, void *value); /* the key must be absent */
-void map_remove(struct map *m, uint64_t hash, const void *value); /* by identity; must be there */
+void map_add(struct map *m, uint64_t hash, void *value);            /* the key must be absent */
+void map_remove(struct map *m, uint64_t hash, const void *value);   /* by identity; must be there */
 
 /* The next value from position *at on (start with 0); NULL at the end. Not while changing m. */
 void *map_next(const struct map *m, size_t *at);

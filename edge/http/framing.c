@@ -109,8 +109,8 @@ enum fault framing_response(struct head *h, bool to_head, bool upgrade_asked)
     if (h->status < 100 || h->status > 599)
         return FAULT_bad_response;
     if (h->status == 101) {
-        h->upgrade = upgrade_asked && h->connection_upgrade &&
-                     lists(h, FIELD_UPGRADE, STR("websocket"));
+        h->upgrade =
+            upgrade_asked && h->connection_upgrade && lists(h, FIELD_UPGRADE, STR("websocket"));
         return h->upgrade ? FAULT_NONE : FAULT_bad_response;
     }
     h->body_bytes = length;

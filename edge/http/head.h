@@ -28,21 +28,21 @@ enum body_kind {
 };
 
 struct head {
-    const char *base;     /* not owned; what every offset counts from */
-    uint32_t bytes;       /* length of the head, with its empty line */
-    uint8_t minor;        /* HTTP/1.x */
-    bool keep_alive;      /* what the other side is ready for (RFC 9112 9.3) */
-    bool upgrade;         /* Connection: upgrade and Upgrade: websocket, both there */
+    const char *base; /* not owned; what every offset counts from */
+    uint32_t bytes;   /* length of the head, with its empty line */
+    uint8_t minor;    /* HTTP/1.x */
+    bool keep_alive;  /* what the other side is ready for (RFC 9112 9.3) */
+    bool upgrade;     /* Connection: upgrade and Upgrade: websocket, both there */
     bool expect_continue;
     bool te_trailers;
     bool connection_names_fields; /* Connection names fields that must be dropped */
     bool connection_close, connection_keep_alive, connection_upgrade;
-    uint8_t method;       /* request: an llhttp_method number, see parser.h */
-    uint16_t status;      /* response */
-    uint32_t target_at;   /* request: request-target; response: reason phrase */
+    uint8_t method;     /* request: an llhttp_method number, see parser.h */
+    uint16_t status;    /* response */
+    uint32_t target_at; /* request: request-target; response: reason phrase */
     uint32_t target_len;
     enum body_kind body;
-    uint64_t body_bytes;  /* BODY_LENGTH */
+    uint64_t body_bytes; /* BODY_LENGTH */
     uint16_t count, room;
     uint16_t known[FIELD_COUNT]; /* 1 + index of the last field with this id; 0 = none */
     uint16_t host_count, length_count, coding_count;

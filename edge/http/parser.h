@@ -30,12 +30,12 @@ struct parser {
     const struct parser_limits *limits;
     struct head *head;
     parser_body_fn on_body;
-    const char *base;      /* while parsing a head */
-    struct field *field;   /* being read */
+    const char *base;    /* while parsing a head */
+    struct field *field; /* being read */
     bool in_name, in_trailers;
     enum fault fault;
-    uint64_t body_left;    /* BODY_LENGTH */
-    struct buf trailers;   /* "name: value\r\n" lines, without those that may not be there */
+    uint64_t body_left;  /* BODY_LENGTH */
+    struct buf trailers; /* "name: value\r\n" lines, without those that may not be there */
 };
 
 void parser_init(struct parser *p, bool request, const struct parser_limits *limits);

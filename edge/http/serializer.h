@@ -11,8 +11,8 @@ struct request_out {
     struct str method, path, query; /* query.ptr NULL: none */
     struct str authority;           /* Host */
     struct str client_ip, scheme;
-    struct str id;                  /* ours, for Via and CDN-Loop */
-    bool forwarded;                 /* also Forwarded (RFC 7239) */
+    struct str id;  /* ours, for Via and CDN-Loop */
+    bool forwarded; /* also Forwarded (RFC 7239) */
 };
 
 /* A response to a client over HTTP/1. */

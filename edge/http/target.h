@@ -12,7 +12,8 @@ struct target {
     struct str path;      /* as sent, without query */
     struct str query;     /* behind the '?'; ptr NULL when there is none */
     uint8_t host_len;
-    char host[TARGET_HOST_MAX + 1]; /* lower case, no port, no trailing dot: as in usher:host: keys */
+    char host[TARGET_HOST_MAX +
+              1]; /* lower case, no port, no trailing dot: as in usher:host: keys */
 };
 
 /* FAULT_NONE, bad_request, bad_host or not_implemented (CONNECT). */

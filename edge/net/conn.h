@@ -26,9 +26,10 @@ struct conn_read_buffer {
 struct conn_events {
     void (*connected)(struct conn *c, int error); /* 0, or a negative errno */
     void (*read)(struct conn *c, const char *bytes, size_t len);
-    void (*ended)(struct conn *c, int error); /* 0: the other side sends no more; else negative errno */
-    void (*drained)(struct conn *c);          /* what was blocked has been sent */
-    void (*closed)(struct conn *c);           /* after conn_close, in a later turn: now free it */
+    void (*ended)(struct conn *c,
+                  int error);        /* 0: the other side sends no more; else negative errno */
+    void (*drained)(struct conn *c); /* what was blocked has been sent */
+    void (*closed)(struct conn *c);  /* after conn_close, in a later turn: now free it */
     /* Memory for the next read; NULL function or false: the loop's read buffer. */
     bool (*place)(struct conn *c, char **ptr, size_t *len);
 };
@@ -62,7 +63,7 @@ size_t conn_blocked_bytes(const struct conn *c);
 
 void conn_shutdown(struct conn *c); /* no more writing, after what is queued */
 void conn_close(struct conn *c);    /* at once; what is queued is lost. Again: harmless */
-void conn_reset(struct conn *c);    /* conn_close with a RST: the other side must not think it whole */
+void conn_reset(struct conn *c); /* conn_close with a RST: the other side must not think it whole */
 
 void conn_keep_alive(struct conn *c, unsigned seconds); /* TCP's own probes, when idle so long */
 bool conn_local_address(const struct conn *c, struct address *a);

@@ -90,7 +90,8 @@ static void on_retry(struct timer *t)
 void listener_open(struct listener *l, struct loop *loop, int fd,
                    const struct listener_events *events, void *owner)
 {
-    *l = (struct listener){ .loop = loop, .events = events, .owner = owner, .fd = fd, .open = true };
+    *l =
+        (struct listener){ .loop = loop, .events = events, .owner = owner, .fd = fd, .open = true };
     timer_init(&l->retry, on_retry);
     CHECK(fd_watch_open(&l->watch, loop, fd, on_readable, l));
     fd_watch_for(&l->watch, true, false);

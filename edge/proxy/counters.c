@@ -7,7 +7,7 @@
 #include "proxy/counters.h"
 
 const uint64_t counters_latency_bounds_us[LATENCY_BUCKETS] = {
-    100,   250,    500,    1000,   2500,    5000,    10000,
+    100,   250,   500,    1000,   2500,    5000,    10000,
     25000, 50000, 100000, 250000, 1000000, 5000000, 30000000,
 };
 

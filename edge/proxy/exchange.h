@@ -23,8 +23,8 @@ struct client_side {
     void (*send_body)(void *session, const char *bytes, size_t len); /* borrowed until flush */
     bool (*flush)(void *session);                                    /* false: it is gone */
     void (*finish)(void *session, struct str trailers);              /* and flush */
-    void (*abort)(void *session);  /* the response cannot be whole: cut the connection */
-    void (*pause)(void *session);  /* no more request body for now */
+    void (*abort)(void *session); /* the response cannot be whole: cut the connection */
+    void (*pause)(void *session); /* no more request body for now */
     /* true: it is just reading, and calls exchange_flush_request before it returns. */
     bool (*resume)(void *session);
     void (*tunnel)(void *session, struct upstream *u); /* bytes go both ways from here on */
@@ -57,23 +57,23 @@ struct exchange {
 
     struct head request;
     struct target target;
-    struct str path;    /* normal form */
-    char *head_copy;    /* the request head's bytes: head_inline or heap */
-    char *path_copy;    /* heap; NULL when path lies in head_copy */
+    struct str path; /* normal form */
+    char *head_copy; /* the request head's bytes: head_inline or heap */
+    char *path_copy; /* heap; NULL when path lies in head_copy */
     char head_inline[EXCHANGE_HEAD_INLINE];
 
     struct sites_waiter waiter;
-    struct site *site;       /* pinned */
-    struct tenant *tenant;   /* pinned; NULL */
-    struct service *service; /* pinned, when named; NULL */
+    struct site *site;              /* pinned */
+    struct tenant *tenant;          /* pinned; NULL */
+    struct service *service;        /* pinned, when named; NULL */
     const struct service *balanced; /* service, or the unnamed one of site or tenant */
     const struct endpoint *endpoint;
     struct upstream *upstream; /* owns until given back to the pool */
 
     struct head response;
-    bool request_whole;   /* its body has been read to the end */
-    bool body_forwarded;  /* some of its body was given to an upstream: no retry */
-    bool response_begun;  /* a final head was given to the client */
+    bool request_whole;  /* its body has been read to the end */
+    bool body_forwarded; /* some of its body was given to an upstream: no retry */
+    bool response_begun; /* a final head was given to the client */
     bool response_whole;
     bool retried;
     bool client_paused;   /* we stopped the client's body: the upstream is slow */
@@ -89,8 +89,8 @@ struct exchange *exchange_new(struct worker *w, const struct client_side *client
 void exchange_start(struct exchange *x);
 void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len);
 void exchange_on_request_end(struct exchange *x, struct str trailers);
-void exchange_flush_request(struct exchange *x);      /* after each read that gave body */
-void exchange_on_client_drained(struct exchange *x);  /* what was blocked towards it is sent */
+void exchange_flush_request(struct exchange *x);     /* after each read that gave body */
+void exchange_on_client_drained(struct exchange *x); /* what was blocked towards it is sent */
 /* The client is gone, or has done wrong: ends the exchange. The session has let go already. */
 void exchange_on_client_gone(struct exchange *x, enum fault fault);
 

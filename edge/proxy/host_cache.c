@@ -208,8 +208,7 @@ static enum sites_result ask(struct sites *s, struct str host, uint64_t hash,
         asked = check_alloc(sizeof(*asked) + host.len);
         list_init(&asked->waiters);
         timer_init(&asked->timer, on_no_answer);
-        timer_set(s->loop, &asked->timer,
-                  s->shared->settings->lookup_timeout_ms + ANSWER_GRACE_MS);
+        timer_set(s->loop, &asked->timer, s->shared->settings->lookup_timeout_ms + ANSWER_GRACE_MS);
         asked->sites = s;
         asked->hash = hash;
         asked->host_len = (uint8_t)host.len;

@@ -383,8 +383,7 @@ void session_open(struct worker *w, int fd, const struct address *client)
         session_close(s);
         return;
     }
-    timer_set(&w->loop, &s->timer,
-              w->draining ? FRESH_DRAIN_MS : w->settings->header_timeout_ms);
+    timer_set(&w->loop, &s->timer, w->draining ? FRESH_DRAIN_MS : w->settings->header_timeout_ms);
     conn_read(&s->conn, true);
 }
 

@@ -28,18 +28,18 @@ struct session {
     struct upstream *tunnel; /* the other side of a tunnel */
     struct parser parser;
     struct timer timer;
-    struct turn_end again;   /* kept bytes are to be fed */
+    struct turn_end again; /* kept bytes are to be fed */
     enum session_phase phase;
     uint8_t client_ip_len;
     char client_ip[46];
-    bool paused;        /* the exchange takes no body now */
-    bool feeding;       /* inside feed(): it flushes what is owed to the upstream when it ends */
+    bool paused;  /* the exchange takes no body now */
+    bool feeding; /* inside feed(): it flushes what is owed to the upstream when it ends */
     bool flush_owed;
-    bool client_ended;  /* it sends no more */
+    bool client_ended; /* it sends no more */
     bool response_chunked, response_close, response_until_close;
     bool http10;
-    unsigned served;    /* requests begun */
-    size_t window_bytes; /* of body since the last look at the rate */
+    unsigned served;       /* requests begun */
+    size_t window_bytes;   /* of body since the last look at the rate */
     size_t blocked_before; /* bytes queued for the client at the last look */
     /* Bytes that cannot be taken now: a head in pieces, body while paused, pipelined requests. */
     char *kept;

@@ -42,7 +42,8 @@ static void send_head(void *session, const struct head *head, bool interim)
         out.close = s->response_close;
         out.keep_alive = s->http10 && !s->response_close;
     }
-    g->text_len += serializer_response(g->text + g->text_len, g->text_room - g->text_len, head, &out);
+    g->text_len +=
+        serializer_response(g->text + g->text_len, g->text_room - g->text_len, head, &out);
 }
 
 /* A client that just became blocked is watched: it must take at least --min-rate. */

@@ -51,7 +51,7 @@ struct sites {
     struct map asked; /* struct asked_host */
     struct map suffixes;
     uint32_t suffix_clock, suffix_floor, unknown_floor;
-    struct list retired;        /* replaced objects still pinned */
+    struct list retired;         /* replaced objects still pinned */
     struct released_mail *freed; /* replaced objects nobody here uses, on their way to control */
     size_t freed_room;
     struct loop *loop;

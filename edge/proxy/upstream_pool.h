@@ -15,9 +15,9 @@ struct upstream;
 struct pool_bucket {
     struct address address;
     uint64_t hash;
-    struct list idle;       /* newest first */
+    struct list idle; /* newest first */
     unsigned idle_count;
-    unsigned upstreams;     /* all that name this bucket; it is freed with the last */
+    unsigned upstreams; /* all that name this bucket; it is freed with the last */
 };
 
 struct upstream_pool {

@@ -17,7 +17,7 @@
 
 #define READ_BUFFER_BYTES (256 * 1024)
 /* A head of the largest size, a few interim ones before it, and what we add. */
-#define HEAD_ROOM(limit) ((limit)*2 + SERIALIZER_ROOM_BYTES)
+#define HEAD_ROOM(limit) ((limit) * 2 + SERIALIZER_ROOM_BYTES)
 #define SERIALIZER_ROOM_BYTES 8192
 #define PAUSE_LINE_EVERY_MS 5000
 
@@ -107,8 +107,8 @@ static void drain(struct worker *w)
     w->draining = true;
     for (unsigned i = 0; i < w->listener_count; i++)
         listener_close(&w->listeners[i], true);
-    LIST_EACH (node, after, &w->sessions)
-        session_drain(LIST_ITEM(node, struct session, node));
+    LIST_EACH(node, after, &w->sessions)
+    session_drain(LIST_ITEM(node, struct session, node));
     tell_drained(w);
 }
 
@@ -118,8 +118,8 @@ static void stop(struct worker *w)
     w->draining = w->drained = true;
     for (unsigned i = 0; i < w->listener_count; i++)
         listener_close(&w->listeners[i], false);
-    LIST_EACH (node, after, &w->sessions)
-        session_cut(LIST_ITEM(node, struct session, node));
+    LIST_EACH(node, after, &w->sessions)
+    session_cut(LIST_ITEM(node, struct session, node));
     upstream_pool_close_all(&w->pool);
     w->stopping = true;
     loop_stop(&w->loop);
@@ -196,8 +196,7 @@ static void prepare(struct worker *w)
 
     loop_init(&w->loop);
     mailbox_open(&w->box, &w->loop, on_mail, w);
-    w->read_buffer =
-        (struct conn_read_buffer){ check_alloc(READ_BUFFER_BYTES), READ_BUFFER_BYTES };
+    w->read_buffer = (struct conn_read_buffer){ check_alloc(READ_BUFFER_BYTES), READ_BUFFER_BYTES };
     gather_init(&w->to_client, head_room);
     gather_init(&w->to_upstream, head_room + 3 * s->max_url_bytes);
     w->limits = (struct parser_limits){ .head_bytes = s->max_head_bytes,

@@ -38,14 +38,14 @@ struct worker {
 
     struct list sessions;
     unsigned session_count;
-    struct list running;        /* exchanges */
-    struct list ended, spare;   /* exchanges that ended in this turn; those kept for reuse */
+    struct list running;      /* exchanges */
+    struct list ended, spare; /* exchanges that ended in this turn; those kept for reuse */
     unsigned spare_count;
     struct turn_end reap;
 
     struct buf access_lines;
     struct turn_end access_flush;
-    uint64_t log_second;        /* fault lines are bounded per second */
+    uint64_t log_second; /* fault lines are bounded per second */
     unsigned log_lines, log_left_out;
     uint64_t date_second;
     char date[DATE_TEXT_SIZE];

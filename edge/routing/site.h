@@ -33,7 +33,7 @@ struct tenant {
 
 struct site {
     struct object object; /* first */
-    bool bad; /* never had a good version: 503 bad_record */
+    bool bad;             /* never had a good version: 503 bad_record */
     bool has_tenant;
     uint32_t tenant_slot;
     struct tenant_fields fields;

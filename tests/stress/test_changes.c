@@ -56,7 +56,8 @@ static void use_some(struct player *p)
 
         if (p->pinned[at] != NULL)
             sites_unpin(&p->sites, p->pinned[at]);
-        p->pinned[at] = sites_pin(&p->sites, OBJECT_TENANT, (uint32_t)random_below(&p->random, SLOTS));
+        p->pinned[at] =
+            sites_pin(&p->sites, OBJECT_TENANT, (uint32_t)random_below(&p->random, SLOTS));
         tenant = (struct tenant *)p->pinned[at];
         if (tenant != NULL)
             cr_assert_str_eq(tenant->id, "acme", "an object is read while it is freed");
@@ -103,7 +104,8 @@ static void publish(unsigned round, struct object *held[SLOTS])
     }
     if (held[slot] != NULL)
         held[slot]->holders = WORKERS;
-    changes_swap(c, OBJECT_TENANT, (struct slot_ref){ slot, 0 }, tenant ? &tenant->object : NULL, held[slot]);
+    changes_swap(c, OBJECT_TENANT, (struct slot_ref){ slot, 0 }, tenant ? &tenant->object : NULL,
+                 held[slot]);
     held[slot] = tenant ? &tenant->object : NULL;
     atomic_store(&c->readers, WORKERS);
     for (unsigned i = 0; i < WORKERS; i++) {

@@ -9,7 +9,9 @@
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 #define OK "HTTP/1.1 200 OK\r\n"
 
-static const struct parser_limits limits = { .head_bytes = 1024, .header_count = 8, .url_bytes = 64 };
+static const struct parser_limits limits = { .head_bytes = 1024,
+                                             .header_count = 8,
+                                             .url_bytes = 64 };
 
 struct reading {
     struct parser parser; /* first */
@@ -49,7 +51,9 @@ static void read_message(struct reading *r, bool request, const char *text, size
         r->fault = request ? framing_request(&r->head) : framing_response(&r->head, false, false);
         r->parser.body_left = r->head.body_bytes;
         at = r->head.bytes;
-        result = r->fault != FAULT_NONE ? PARSE_BAD : r->head.body == BODY_NONE ? PARSE_DONE : PARSE_MORE;
+        result = r->fault != FAULT_NONE      ? PARSE_BAD
+                 : r->head.body == BODY_NONE ? PARSE_DONE
+                                             : PARSE_MORE;
         while (result == PARSE_MORE && at < len) {
             size_t piece = step < len - at ? step : len - at;
 
@@ -132,8 +136,10 @@ Test(parser, refuses_framings_that_could_be_read_in_two_ways)
 {
     static const struct wrong rows[] = {
         { POST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", FAULT_bad_request, 0 },
-        { POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", FAULT_bad_request, 0 },
-        { POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", FAULT_bad_request, 0 },
+        { POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          FAULT_bad_request, 0 },
+        { POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+          FAULT_bad_request, 0 },
         { POST "Content-Length: +3\r\n\r\nabc", FAULT_bad_request, 0 },
         { POST "Content-Length: 3, 3\r\n\r\nabc", FAULT_bad_request, 0 },
         { POST "Content-Length: -1\r\n\r\nabc", FAULT_bad_request, 0 },
@@ -142,8 +148,10 @@ Test(parser, refuses_framings_that_could_be_read_in_two_ways)
         { POST "Content-Length: 99999999999999999999\r\n\r\n", FAULT_bad_request, 0 },
         { POST "Transfer-Encoding: gzip, chunked\r\n\r\n", FAULT_not_implemented, 0 },
         { POST "Transfer-Encoding: xchunked\r\n\r\n", FAULT_not_implemented, 0 },
-        { POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", FAULT_bad_request, 0 },
-        { "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", FAULT_bad_request, 0 },
+        { POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+          FAULT_bad_request, 0 },
+        { "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          FAULT_bad_request, 0 },
         { CHUNKED "3\nabc\r\n0\r\n\r\n", FAULT_bad_request, 0 },
         { CHUNKED "3\r\nabc0\r\n\r\n", FAULT_bad_request, 0 },
         { CHUNKED "3\r\nabc\n0\r\n\r\n", FAULT_bad_request, 0 },
@@ -182,9 +190,10 @@ Test(parser, refuses_responses_that_are_not_strict)
 
 Test(parser, reads_a_message_alike_in_any_pieces)
 {
-    static const char text[] = "POST /p?q HTTP/1.1\r\nHost: a\r\nX-Long:   some value \t\r\nX-Empty:\r\n"
-                               "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\n"
-                               "X-Sum: 1\r\nHost: evil\r\n\r\n";
+    static const char text[] =
+        "POST /p?q HTTP/1.1\r\nHost: a\r\nX-Long:   some value \t\r\nX-Empty:\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\n"
+        "X-Sum: 1\r\nHost: evil\r\n\r\n";
 
     for (size_t step = 1; step < sizeof(text); step++) {
         struct reading r;
@@ -197,7 +206,8 @@ Test(parser, reads_a_message_alike_in_any_pieces)
         cr_assert(str_equals(head_value(&r.head, &r.head.fields[1]), STR("some value")));
         cr_assert_eq(r.head.fields[2].value_len, 0);
         cr_assert_str_eq(r.body.ptr, "hello world");
-        cr_assert(str_equals(str_slice(r.parser.trailers.ptr, r.parser.trailers.len), STR("X-Sum: 1\r\n")),
+        cr_assert(str_equals(str_slice(r.parser.trailers.ptr, r.parser.trailers.len),
+                             STR("X-Sum: 1\r\n")),
                   "a trailer may not name a host");
         reading_free(&r);
     }

@@ -5,7 +5,9 @@
 #include "http/parser.h"
 #include "http/serializer.h"
 
-static const struct parser_limits limits = { .head_bytes = 4096, .header_count = 40, .url_bytes = 1024 };
+static const struct parser_limits limits = { .head_bytes = 4096,
+                                             .header_count = 40,
+                                             .url_bytes = 1024 };
 
 static void parse(struct parser *p, struct head *h, bool request, const char *text)
 {
@@ -13,7 +15,8 @@ static void parse(struct parser *p, struct head *h, bool request, const char *te
     parser_init(p, request, &limits);
     parser_start(p, h);
     cr_assert_eq(parser_head(p, text, 0, strlen(text)), PARSE_DONE, "%s", text);
-    cr_assert_eq(request ? framing_request(h) : framing_response(h, false, true), FAULT_NONE, "%s", text);
+    cr_assert_eq(request ? framing_request(h) : framing_response(h, false, true), FAULT_NONE, "%s",
+                 text);
 }
 
 static const char *request_as_sent(const char *text, bool forwarded)
@@ -44,9 +47,11 @@ static const char *request_as_sent(const char *text, bool forwarded)
 
 Test(serializer, writes_a_request_with_our_own_fields)
 {
-    cr_expect_str_eq(request_as_sent("GET /p?q HTTP/1.1\r\nAccept: */*\r\nhost: shop.example\r\nX:1\r\n\r\n", false),
-                     "GET /p?q HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\nX: 1\r\n" ADDED
-                     "Via: 1.1 edge\r\nCDN-Loop: edge\r\n\r\n");
+    cr_expect_str_eq(
+        request_as_sent("GET /p?q HTTP/1.1\r\nAccept: */*\r\nhost: shop.example\r\nX:1\r\n\r\n",
+                        false),
+        "GET /p?q HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\nX: 1\r\n" ADDED
+        "Via: 1.1 edge\r\nCDN-Loop: edge\r\n\r\n");
     cr_expect_str_eq(request_as_sent("GET /p?q HTTP/1.1\r\nHost: shop.example\r\n\r\n", true),
                      "GET /p?q HTTP/1.1\r\nHost: shop.example\r\n" ADDED
                      "Forwarded: for=\"[2001:db8::7]\";host=\"shop.example\";proto=http\r\n"
@@ -63,22 +68,26 @@ Test(serializer, drops_what_ends_at_this_hop_or_is_ours_to_say)
         "Content-Length: 3\r\n\r\n",
         false);
 
-    cr_expect_str_eq(sent, "GET /p?q HTTP/1.1\r\nHost: shop.example\r\nVia: 1.0 other\r\nCDN-Loop: other\r\n"
-                           "Content-Length: 3\r\n" ADDED "Via: 1.1 edge\r\nCDN-Loop: edge\r\n\r\n");
+    cr_expect_str_eq(
+        sent, "GET /p?q HTTP/1.1\r\nHost: shop.example\r\nVia: 1.0 other\r\nCDN-Loop: other\r\n"
+              "Content-Length: 3\r\n" ADDED "Via: 1.1 edge\r\nCDN-Loop: edge\r\n\r\n");
 }
 
 Test(serializer, passes_on_what_belongs_to_the_body_and_the_upgrade)
 {
-    cr_expect(strstr(request_as_sent("POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
-                                     "Trailer: X-Sum\r\nTE: trailers\r\nExpect: 100-continue\r\n\r\n",
-                                     false),
-                     "Trailer: X-Sum\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n"
-                     "Connection: TE\r\nTE: trailers\r\n") != NULL);
-    cr_expect(strstr(request_as_sent("GET /p HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n"
-                                     "Upgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n",
-                                     false),
-                     "Sec-WebSocket-Key: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n") != NULL);
-    cr_expect(strstr(request_as_sent("GET /p HTTP/1.0\r\nHost: a\r\n\r\n", false), "Via: 1.0 edge") != NULL);
+    cr_expect(
+        strstr(request_as_sent("POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+                               "Trailer: X-Sum\r\nTE: trailers\r\nExpect: 100-continue\r\n\r\n",
+                               false),
+               "Trailer: X-Sum\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n"
+               "Connection: TE\r\nTE: trailers\r\n") != NULL);
+    cr_expect(
+        strstr(request_as_sent("GET /p HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n"
+                               "Upgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n",
+                               false),
+               "Sec-WebSocket-Key: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n") != NULL);
+    cr_expect(strstr(request_as_sent("GET /p HTTP/1.0\r\nHost: a\r\n\r\n", false),
+                     "Via: 1.0 edge") != NULL);
 }
 
 static const char *response_as_sent(const char *text, struct response_out out)
@@ -101,17 +110,20 @@ static const char *response_as_sent(const char *text, struct response_out out)
 
 Test(serializer, writes_a_response_with_our_own_fields)
 {
-    cr_expect_str_eq(response_as_sent("HTTP/1.1 200 Fine\r\nUsher-Fault: evil\r\nX: y\r\nConnection: X-Y\r\n"
-                                      "X-Y: 1\r\nKeep-Alive: 3\r\nContent-Length: 3\r\n\r\n",
-                                      (struct response_out){ .close = true }),
-                     "HTTP/1.1 200 Fine\r\nX: y\r\nContent-Length: 3\r\nConnection: close\r\nDate: now\r\n"
-                     "Via: 1.1 edge\r\n\r\n");
-    cr_expect_str_eq(response_as_sent("HTTP/1.0 200 O\x01K\r\nDate: then\r\n\r\n",
-                                      (struct response_out){ .chunked = true }),
-                     "HTTP/1.1 200 OK\r\nDate: then\r\nTransfer-Encoding: chunked\r\nVia: 1.0 edge\r\n\r\n");
-    cr_expect_str_eq(response_as_sent("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
-                                      (struct response_out){ .keep_alive = true }),
-                     "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\nDate: now\r\nVia: 1.1 edge\r\n\r\n");
+    cr_expect_str_eq(
+        response_as_sent("HTTP/1.1 200 Fine\r\nUsher-Fault: evil\r\nX: y\r\nConnection: X-Y\r\n"
+                         "X-Y: 1\r\nKeep-Alive: 3\r\nContent-Length: 3\r\n\r\n",
+                         (struct response_out){ .close = true }),
+        "HTTP/1.1 200 Fine\r\nX: y\r\nContent-Length: 3\r\nConnection: close\r\nDate: now\r\n"
+        "Via: 1.1 edge\r\n\r\n");
+    cr_expect_str_eq(
+        response_as_sent("HTTP/1.0 200 O\x01K\r\nDate: then\r\n\r\n",
+                         (struct response_out){ .chunked = true }),
+        "HTTP/1.1 200 OK\r\nDate: then\r\nTransfer-Encoding: chunked\r\nVia: 1.0 edge\r\n\r\n");
+    cr_expect_str_eq(
+        response_as_sent("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+                         (struct response_out){ .keep_alive = true }),
+        "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\nDate: now\r\nVia: 1.1 edge\r\n\r\n");
 }
 
 Test(serializer, says_when_there_is_no_room)

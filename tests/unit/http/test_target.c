@@ -5,7 +5,9 @@
 #include "http/parser.h"
 #include "http/target.h"
 
-static const struct parser_limits limits = { .head_bytes = 4096, .header_count = 8, .url_bytes = 1024 };
+static const struct parser_limits limits = { .head_bytes = 4096,
+                                             .header_count = 8,
+                                             .url_bytes = 1024 };
 
 Test(target, writes_hosts_in_one_form)
 {
@@ -47,8 +49,8 @@ Test(target, writes_hosts_in_one_form)
         char to[TARGET_HOST_MAX + 1];
         size_t len = target_normal_host(str_from(rows[i].sent), to);
 
-        cr_expect(str_equals(str_slice(to, len), str_from(rows[i].normal)), "%s -> %.*s", rows[i].sent,
-                  (int)len, to);
+        cr_expect(str_equals(str_slice(to, len), str_from(rows[i].normal)), "%s -> %.*s",
+                  rows[i].sent, (int)len, to);
     }
 }
 
@@ -108,8 +110,8 @@ Test(target, writes_paths_in_one_form)
         bool same;
         size_t len = target_normal_path(sent, to, &same);
 
-        cr_expect(str_equals(str_slice(to, len), str_from(rows[i].normal)), "%s -> %.*s", rows[i].sent,
-                  (int)len, to);
+        cr_expect(str_equals(str_slice(to, len), str_from(rows[i].normal)), "%s -> %.*s",
+                  rows[i].sent, (int)len, to);
         if (len > 0)
             cr_expect_eq(same, str_equals(sent, str_from(rows[i].normal)), "%s", rows[i].sent);
     }

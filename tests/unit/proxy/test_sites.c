@@ -111,7 +111,8 @@ static enum sites_result find(const char *host, struct slot_ref *ref)
     return sites_find(&t.sites, str_from(host), ref, w);
 }
 
-static void answer(const char *host, enum answer_kind kind, uint32_t slot, uint32_t generation, bool exact)
+static void answer(const char *host, enum answer_kind kind, uint32_t slot, uint32_t generation,
+                   bool exact)
 {
     struct changes *c = round_new();
     struct answer *a = changes_answer(c, 0, str_from(host));
