@@ -62,10 +62,11 @@ static bool send_all(int fd, const char *from, size_t bytes)
 static bool send_head(struct client *c, int status, const char *type, uint64_t bytes)
 {
     char head[512];
-    int n = snprintf(head, sizeof(head),
-                     "HTTP/1.1 %d %s\r\nServer: %s\r\nContent-Type: %s\r\nContent-Length: %llu\r\n%s\r\n", status,
-                     status < 400 ? "Fine" : "As You Wished", c->origin, type, (unsigned long long)bytes,
-                     c->keep_alive ? "" : "Connection: close\r\n");
+    int n = snprintf(
+        head, sizeof(head),
+        "HTTP/1.1 %d %s\r\nServer: %s\r\nContent-Type: %s\r\nContent-Length: %llu\r\n%s\r\n",
+        status, status < 400 ? "Fine" : "As You Wished", c->origin, type, (unsigned long long)bytes,
+        c->keep_alive ? "" : "Connection: close\r\n");
 
     return send_all(c->fd, head, (size_t)n);
 }
@@ -84,7 +85,8 @@ static bool answer_text(struct client *c, int status)
             at += (size_t)snprintf(c->text + at, TEXT_ROOM - at, "  %.*s\n", (int)length, line);
         line = end + 1;
     }
-    return send_head(c, status, "text/plain", at) && (strcmp(c->method, "HEAD") == 0 || send_all(c->fd, c->text, at));
+    return send_head(c, status, "text/plain", at) &&
+           (strcmp(c->method, "HEAD") == 0 || send_all(c->fd, c->text, at));
 }
 
 static bool answer_bytes(struct client *c, uint64_t bytes)
@@ -106,8 +108,9 @@ static bool answer_bytes(struct client *c, uint64_t bytes)
 
 static bool answer_stream(struct client *c)
 {
-    static const char head[] = "HTTP/1.1 200 Fine\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-                               "Transfer-Encoding: chunked\r\n\r\n";
+    static const char head[] =
+        "HTTP/1.1 200 Fine\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n";
 
     if (!send_all(c->fd, head, sizeof(head) - 1))
         return false;
@@ -212,7 +215,8 @@ static bool serve_one(struct client *c)
     value = field(c, "connection");
     c->keep_alive = minor == 1 && !(value && strncasecmp(value, "close", 5) == 0);
     if (field(c, "transfer-encoding")) {
-        static const char no[] = "HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        static const char no[] =
+            "HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
         send_all(c->fd, no, sizeof(no) - 1);
         return false;

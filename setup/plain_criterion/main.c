@@ -28,7 +28,8 @@ void plain_test_add(struct plain_test *test)
     *at = test;
 }
 
-void plain_test_failed(const char *file, int line, bool fatal, const char *what, const char *format, ...)
+void plain_test_failed(const char *file, int line, bool fatal, const char *what, const char *format,
+                       ...)
 {
     va_list words;
 
@@ -101,7 +102,7 @@ int main(int argc, char **argv)
         else
             fprintf(stderr, "[FAIL] %s::%s\n", test->suite, test->name);
     }
-    fprintf(stderr, "[====] Synthesis: Tested: %u | Passing: %u | Failing: %u | Crashing: 0\n", tested, good,
-            tested - good);
+    fprintf(stderr, "[====] Synthesis: Tested: %u | Passing: %u | Failing: %u | Crashing: 0\n",
+            tested, good, tested - good);
     return good == tested ? 0 : 1;
 }

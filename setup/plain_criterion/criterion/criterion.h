@@ -28,20 +28,22 @@ struct plain_test {
 
 void plain_test_add(struct plain_test *test);
 /* Says what failed and, when `fatal`, ends the test. */
-void plain_test_failed(const char *file, int line, bool fatal, const char *what, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void plain_test_failed(const char *file, int line, bool fatal, const char *what, const char *format,
+                       ...) __attribute__((format(printf, 5, 6)));
 
 #define Test(suite_, name_, ...)                                                                   \
     static void suite_##_##name_##_run(void);                                                      \
     __attribute__((constructor)) static void suite_##_##name_##_add(void)                          \
     {                                                                                              \
         static struct plain_test test = {                                                          \
-            .suite = #suite_, .name = #name_, .run = suite_##_##name_##_run, ##__VA_ARGS__};       \
+            .suite = #suite_, .name = #name_, .run = suite_##_##name_##_run, ##__VA_ARGS__         \
+        };                                                                                         \
         plain_test_add(&test);                                                                     \
     }                                                                                              \
     static void suite_##_##name_##_run(void)
 
-#define PLAIN_SAY(fatal, what, ...) plain_test_failed(__FILE__, __LINE__, fatal, what, " " __VA_ARGS__)
+#define PLAIN_SAY(fatal, what, ...)                                                                \
+    plain_test_failed(__FILE__, __LINE__, fatal, what, " " __VA_ARGS__)
 #define PLAIN_TRY(fatal, good, what, ...)                                                          \
     do {                                                                                           \
         if (!(good))                                                                               \
