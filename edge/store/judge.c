@@ -1,0 +1,405 @@
+/* judge.c -- records become objects; what is wrong with them is said; what is gone goes.
+ *
+ * In this order, so that a change over several families is one: what is there, what is good (what
+ * a host or a tenant names must exist), what is worth holding, then services, tenants, sites.
+ *
+ * Owns:    nothing; it moves what the mirror and the open changes own.
+ * Thread:  control
+ * Used by: sync.c.
+ * Not here: reading (sync.c, reading.c); what fields mean (routing/record.c). */
+#include "store/judge.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "routing/compile.h"
+#include "store/deadlines.h"
+#include "store/keys.h"
+#include "store/reading.h"
+#include "store/state.h"
+
+/* --- what is there --- */
+
+static void judge_presence(struct store *s, struct record *r)
+{
+    const struct reading *d = r->reading;
+    bool same;
+
+    r->was_known = r->known;
+    r->was_present = r->present;
+    r->verdict = VERDICT_NONE;
+    if (d == NULL)
+        return;
+    if (d->absent && verify_withholds(s, r)) {
+        r->verdict = VERDICT_WITHHELD;
+        return;
+    }
+    same = r->known && r->present && d->value_hash == r->value_hash && r->waits_on == NULL;
+    r->verdict = d->absent ? VERDICT_GONE
+                 : same    ? VERDICT_SAME
+                 : d->good ? VERDICT_GOOD
+                           : VERDICT_BAD;
+    r->known = true;
+    r->present = !d->absent;
+    r->epoch = d->epoch;
+    verify_settled(s, r);
+}
+
+/* --- what is good --- */
+
+/* What the new value names; NULL: nothing. */
+static struct record *named(struct store *s, const struct record *r, enum reference which)
+{
+    const struct record_fields *f = &r->reading->fields;
+
+    if (which == REFERENCE_TENANT)
+        return r->family == FAMILY_host && f->tenant[0] != '\0'
+                   ? mirror_get(&s->mirror, FAMILY_tenant, str_from(f->tenant))
+                   : NULL;
+    return f->to == RECORD_TO_SERVICE ? mirror_get(&s->mirror, FAMILY_service, str_from(f->service))
+                                      : NULL;
+}
+
+static bool is_known_whole(const struct record *r)
+{
+    return r->known && (r->pair == NULL || r->pair->known);
+}
+
+static void say_missing(struct store *s, struct record *r, const struct record *target)
+{
+    struct record_error *error = &r->reading->error;
+    struct str name = record_name(target);
+
+    if (target->family == FAMILY_tenant)
+        record_error_set(error, "tenant", name,
+                         "a tenant that exists: there is no " STR_FMT "tenant:" STR_FMT,
+                         STR_ARG(s->prefix), STR_ARG(name));
+    else
+        record_error_set(error, "to", name,
+                         "a service that exists: there is no " STR_FMT "endpoints:" STR_FMT,
+                         STR_ARG(s->prefix), STR_ARG(name));
+}
+
+/* A name newly written must be one of something that exists; one that was good before may have lost
+ * what it names. */
+static void judge_names(struct store *s, struct record *r)
+{
+    struct record *missing = NULL;
+
+    for (unsigned i = 0; i < REFERENCES && r->verdict == VERDICT_GOOD; i++) {
+        struct record *target = named(s, r, (enum reference)i);
+
+        if (target == NULL)
+            continue;
+        if (!is_known_whole(target)) {
+            /* The round had to close before it was read. */
+            r->verdict = VERDICT_NONE;
+            r->known = r->was_known;
+            r->present = r->was_present;
+            return;
+        }
+        if (record_exists(target) || (r->has_good && r->references[i] == target))
+            continue;
+        r->verdict = VERDICT_BAD;
+        say_missing(s, r, target);
+        missing = target;
+    }
+    if (r->verdict != VERDICT_NONE && r->verdict != VERDICT_WITHHELD)
+        mirror_wait_for(&s->mirror, r, missing);
+}
+
+static void say_bad(struct store *s, struct record *r)
+{
+    const struct record_error *error = &r->reading->error;
+    struct buf key = { 0 };
+    char quoted_key[300], field[64], expected[2 * sizeof(error->expected)];
+
+    if (r->bad && r->value_hash == r->reading->value_hash &&
+        memcmp(r->error, error, sizeof(*error)) == 0)
+        return;
+    r->bad = true;
+    if (r->error == NULL)
+        r->error = check_alloc(sizeof(*r->error));
+    *r->error = *error;
+    s->status.bad_records_seen++;
+    keys_add(&key, s->prefix, (enum family)r->family, record_name(r));
+    log_line(LOG_WARN, "bad_record", "key=%s field=%s value=%s expected=%s",
+             log_quote(str_slice(key.ptr, key.len), quoted_key, sizeof(quoted_key)),
+             log_quote(str_from(error->field), field, sizeof(field)), error->value,
+             log_quote(str_from(error->expected), expected, sizeof(expected)));
+    buf_free(&key);
+    errors_report(s, r);
+}
+
+static void say_right(struct store *s, struct record *r)
+{
+    struct buf key = { 0 };
+    char quoted[300];
+
+    errors_clear(s, r);
+    if (!r->bad)
+        return;
+    r->bad = false;
+    free(r->error);
+    r->error = NULL;
+    keys_add(&key, s->prefix, (enum family)r->family, record_name(r));
+    log_line(LOG_INFO, "record_mended", "key=%s",
+             log_quote(str_slice(key.ptr, key.len), quoted, sizeof(quoted)));
+    buf_free(&key);
+}
+
+static void say(struct store *s, struct record *r)
+{
+    if (r->verdict == VERDICT_NONE || r->verdict == VERDICT_WITHHELD)
+        return;
+    if (r->verdict == VERDICT_BAD)
+        say_bad(s, r);
+    else if (r->verdict != VERDICT_SAME || !r->bad)
+        say_right(s, r);
+    r->value_hash = r->reading->value_hash;
+}
+
+/* Records that are bad for want of this one are looked at again, now that it is there. */
+static void call_waiters(struct store *s, struct record *r)
+{
+    if (r->verdict == VERDICT_NONE || !record_exists(r))
+        return;
+    LIST_EACH(node, after, &record_owner(r)->waiters)
+    {
+        struct record *waiter = LIST_ITEM(node, struct record, wait_node);
+
+        if (!waiter->in_round)
+            sync_want(s, waiter, QUEUE_WANTED);
+    }
+}
+
+/* --- what is worth holding --- */
+
+static bool is_needed(const struct record *r)
+{
+    return (r->in_round ? r->was_known : r->known) || r->wanted || r->reference_count > 0 ||
+           r->verdict == VERDICT_BAD || !list_is_empty(&r->lookups) || !list_is_empty(&r->waiters);
+}
+
+static void keep(struct record *r)
+{
+    r->keep = true;
+    if (r->pair != NULL)
+        r->pair->keep = true;
+}
+
+static void judge_need(struct record *r)
+{
+    if (is_needed(r) || (r->pair != NULL && is_needed(r->pair)))
+        keep(r);
+}
+
+static void keep_named(struct store *s, const struct record *r)
+{
+    if (!r->keep || r->verdict != VERDICT_GOOD)
+        return;
+    for (unsigned i = 0; i < REFERENCES; i++) {
+        struct record *target = named(s, r, (enum reference)i);
+
+        if (target != NULL)
+            keep(target);
+    }
+}
+
+/* --- objects --- */
+
+static void swap(struct store *s, struct record *r, struct object *now)
+{
+    if (now == NULL && r->object == NULL)
+        return;
+    changes_swap(store_changes(s), record_kind(r), r->ref, now, r->object);
+    if (now != NULL && r->object != NULL)
+        atomic_store_explicit(&now->used_tick,
+                              atomic_load_explicit(&r->object->used_tick, memory_order_relaxed),
+                              memory_order_relaxed);
+    r->object = now;
+}
+
+static bool is_changed(const struct record *r)
+{
+    return r->in_round && (r->verdict == VERDICT_GOOD || r->verdict == VERDICT_GONE ||
+                           (r->verdict == VERDICT_BAD && !r->has_good));
+}
+
+static bool has_right_name(const struct record *r)
+{
+    const char *expected;
+
+    return record_name_is_right((enum family)r->family, record_name(r), &expected);
+}
+
+/* `r` is the record of usher:service:; its pair holds the endpoints. */
+static void publish_service(struct store *s, struct record *r)
+{
+    struct record *e = r->pair;
+    const struct service *was = (const struct service *)r->object;
+    const struct endpoint *endpoints = NULL;
+    uint32_t count = 0;
+    bool bad;
+
+    if (!r->keep || !(is_changed(r) || is_changed(e)) || !has_right_name(r))
+        return;
+    if (is_changed(r)) {
+        r->has_good = r->verdict == VERDICT_GOOD;
+        r->balance = r->has_good ? r->reading->fields.balance : BALANCE_ROUND_ROBIN;
+    }
+    if (is_changed(e))
+        e->has_good = e->verdict == VERDICT_GOOD;
+    if (!record_exists(r)) {
+        swap(s, r, NULL);
+        return;
+    }
+    if (e->present && is_changed(e) && e->has_good) {
+        endpoints = e->reading->fields.endpoints.items;
+        count = e->reading->fields.endpoints.count;
+    } else if (e->present && !is_changed(e) && was != NULL) {
+        endpoints = was->endpoints;
+        count = was->endpoint_count;
+    }
+    bad = (r->present && !r->has_good) || (e->present && !e->has_good);
+    mirror_slot(&s->mirror, r);
+    swap(s, r,
+         &compile_service(r->ref, record_name(r), bad, (enum balance)r->balance, endpoints, count)
+              ->object);
+}
+
+static uint32_t slot_of(struct store *s, struct record *target)
+{
+    return target != NULL ? mirror_slot(&s->mirror, target).slot : 0;
+}
+
+static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
+{
+    uint32_t tenant_slot = slot_of(s, f ? named(s, r, REFERENCE_TENANT) : NULL);
+    uint32_t service_slot = slot_of(s, f ? named(s, r, REFERENCE_SERVICE) : NULL);
+    struct slot_ref ref = mirror_slot(&s->mirror, r);
+
+    if (r->family == FAMILY_host)
+        return &compile_site(ref, record_name(r), f, tenant_slot, service_slot)->object;
+    return &compile_tenant(ref, record_name(r), f, service_slot)->object;
+}
+
+/* A tenant or a site. */
+static void publish(struct store *s, struct record *r)
+{
+    if (!r->keep || !is_changed(r) || !has_right_name(r))
+        return;
+    if (r->verdict == VERDICT_BAD) {
+        if (r->object == NULL)
+            swap(s, r, compiled(s, r, NULL));
+        return;
+    }
+    r->has_good = r->verdict == VERDICT_GOOD;
+    if (r->has_good)
+        swap(s, r, compiled(s, r, &r->reading->fields));
+    else
+        swap(s, r, NULL);
+    for (unsigned i = 0; i < REFERENCES; i++)
+        mirror_refer(&s->mirror, r, (enum reference)i,
+                     r->has_good ? named(s, r, (enum reference)i) : NULL);
+    /* Workers hold a site by slot and generation; tenants are named by slot, and may come back. */
+    if (!r->has_good && r->family == FAMILY_host)
+        mirror_free_slot(&s->mirror, r);
+}
+
+/* Answers that workers remember for hosts that this key now answers, or no longer does. */
+static void forget_answers(struct store *s, const struct record *r)
+{
+    bool changed = r->was_known ? r->was_present != r->present : r->pushed;
+
+    if (r->family == FAMILY_host && r->verdict != VERDICT_NONE && changed && has_right_name(r))
+        changes_forget(store_changes(s), record_name(r));
+}
+
+/* --- the end of a record's round --- */
+
+static void finish(struct store *s, struct record *r)
+{
+    bool read = r->verdict != VERDICT_NONE, withheld = r->verdict == VERDICT_WITHHELD;
+
+    r->in_round = false;
+    if (read && !withheld && r->keep)
+        deadline_set(s, r, r->reading->absent ? -1 : r->reading->ttl_ms);
+    if (!read)
+        sync_want(s, r, QUEUE_PUSHED);
+    else if (r->reading->epoch != s->mirror.epoch && r->keep)
+        sync_want(s, r, QUEUE_VERIFY);
+    reading_free(r->reading);
+    r->reading = NULL;
+    r->to_read = false;
+    if (r->queue != QUEUE_PUSHED)
+        r->pushed = false;
+    if (list_is_empty(&r->lookups))
+        r->wanted = false;
+    if (!r->keep && read)
+        r->known = r->present = false; /* judged, and not held */
+    mirror_settle(&s->mirror, r);
+}
+
+static void drop_unneeded(struct store *s, struct record **records, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        records[i]->keep = false;
+        if (records[i]->family == FAMILY_endpoints)
+            records[i] = NULL; /* goes with its service */
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct record *r = records[i];
+
+        if (r != NULL && !r->known && (r->pair == NULL || !r->pair->known) && record_is_idle(r))
+            mirror_drop(&s->mirror, r);
+    }
+}
+
+static bool is_route(const struct record *r) /* what names others */
+{
+    return r->family == FAMILY_host || r->family == FAMILY_tenant;
+}
+
+static void publish_all(struct store *s, struct record **records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!is_route(records[i]) &&
+            (records[i]->family == FAMILY_service || !records[i]->pair->in_round))
+            publish_service(s, record_owner(records[i]));
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_tenant)
+            publish(s, records[i]);
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_host)
+            publish(s, records[i]);
+}
+
+void judge_round(struct store *s, struct record **records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        judge_presence(s, records[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (is_route(records[i]))
+            judge_names(s, records[i]);
+        say(s, records[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        call_waiters(s, records[i]);
+    for (size_t i = 0; i < count; i++)
+        judge_need(records[i]);
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_host)
+            keep_named(s, records[i]);
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_tenant)
+            keep_named(s, records[i]);
+    publish_all(s, records, count);
+    for (size_t i = 0; i < count; i++)
+        forget_answers(s, records[i]);
+    for (size_t i = 0; i < count; i++)
+        finish(s, records[i]);
+    for (size_t i = 0; i < count; i++)
+        lookups_go_on(s, records[i]);
+    drop_unneeded(s, records, count);
+}

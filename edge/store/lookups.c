@@ -1,0 +1,267 @@
+/* lookups.c -- host to site: from the mirror at once where it knows, else one wait for Redis, shared
+ * by all who ask.
+ *
+ * Owns:    who waits; the rate bound.
+ * Thread:  control
+ * Used by: store.c, judge.c, sync.c.
+ * Not here: reading (sync.c); what workers remember (proxy/host_cache.c). */
+#include "store/lookups.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "store/keys.h"
+#include "store/state.h"
+
+#define WAITING_MOST 10000
+
+struct lookup {
+    struct list node; /* in record->lookups */
+    struct timer timer;
+    struct store *store;
+    uint64_t hash;
+    unsigned *workers;
+    unsigned worker_count;
+    uint8_t host_len;
+    char host[];
+};
+
+static struct str host_of(const struct lookup *k)
+{
+    return str_slice(k->host, k->host_len);
+}
+
+static bool has_host(const void *value, struct str host)
+{
+    return str_equals(host_of(value), host);
+}
+
+void lookups_init(struct store *s)
+{
+    map_init(&s->lookups.waiting, has_host);
+    s->lookups.tokens = s->settings->lookup_rate;
+    s->lookups.filled_ms = loop_now_ms(s->loop);
+}
+
+static void free_lookup(struct store *s, struct lookup *k)
+{
+    map_remove(&s->lookups.waiting, k->hash, k);
+    list_remove(&k->node);
+    timer_stop(&k->timer);
+    free(k->workers);
+    free(k);
+}
+
+void lookups_free(struct store *s)
+{
+    struct lookup *k;
+
+    for (size_t at = 0; (k = map_next(&s->lookups.waiting, &at)) != NULL;) {
+        list_remove(&k->node);
+        timer_stop(&k->timer);
+        free(k->workers);
+        free(k);
+    }
+    map_free(&s->lookups.waiting);
+}
+
+/* --- deciding --- */
+
+/* Is it known whether this key exists? With Redis away, what was known last has to do. */
+static bool is_known(const struct store *s, const struct record *r)
+{
+    if (r == NULL || !r->known)
+        return false;
+    return r->present || record_is_fresh(&s->mirror, r) || !redis_link_is_up(s->reader);
+}
+
+struct decision {
+    bool decided;
+    struct record *site; /* NULL: no key answers */
+    bool exact;
+};
+
+static struct decision decide(struct store *s, struct str host)
+{
+    char text[HOST_MAX_BYTES + 1];
+    struct str name;
+    bool exact = true;
+
+    for (size_t at = 0; (name = keys_candidate(host, &at, text)).len > 0; exact = false) {
+        struct record *r = mirror_find(&s->mirror, FAMILY_host, name);
+
+        if (!is_known(s, r))
+            return (struct decision){ .decided = false };
+        if (r->present && r->object != NULL)
+            return (struct decision){ .decided = true, .site = r, .exact = exact };
+        mirror_touch(&s->mirror, r);
+    }
+    return (struct decision){ .decided = true };
+}
+
+static void answer(struct store *s, unsigned worker, struct str host, const struct decision *d)
+{
+    struct answer *a = changes_answer(store_changes(s), worker, host);
+
+    a->kind = ANSWER_UNKNOWN;
+    if (d->site == NULL)
+        return;
+    a->kind = ANSWER_SITE;
+    a->site = d->site->ref;
+    a->exact = d->exact;
+}
+
+static void answer_fault(struct store *s, unsigned worker, struct str host, enum fault fault)
+{
+    struct answer *a = changes_answer(store_changes(s), worker, host);
+
+    a->kind = ANSWER_FAULT;
+    a->fault = fault;
+}
+
+/* --- waiting --- */
+
+static void on_timeout(struct timer *t)
+{
+    struct lookup *k = LIST_ITEM(t, struct lookup, timer);
+
+    for (unsigned i = 0; i < k->worker_count; i++)
+        answer_fault(k->store, k->workers[i], host_of(k), FAULT_store_timeout);
+    free_lookup(k->store, k);
+}
+
+static void add_worker(struct lookup *k, unsigned worker)
+{
+    for (unsigned i = 0; i < k->worker_count; i++)
+        if (k->workers[i] == worker)
+            return;
+    k->workers = check_realloc(k->workers, (k->worker_count + 1) * sizeof(*k->workers));
+    k->workers[k->worker_count++] = worker;
+}
+
+/* Has everything read that is not known of the host's keys, and hangs on the first of them. */
+static void wait_for_keys(struct store *s, struct lookup *k)
+{
+    char text[HOST_MAX_BYTES + 1];
+    struct str name;
+    bool hangs = false;
+
+    for (size_t at = 0; (name = keys_candidate(host_of(k), &at, text)).len > 0;) {
+        struct record *r = mirror_find(&s->mirror, FAMILY_host, name);
+
+        if (is_known(s, r)) {
+            if (r->present && r->object != NULL)
+                break; /* whatever is behind it will not be asked */
+            continue;
+        }
+        r = mirror_get(&s->mirror, FAMILY_host, name);
+        r->wanted = true;
+        if (!hangs)
+            list_append(&r->lookups, &k->node);
+        hangs = true;
+        if (!r->in_round || s->sync.step == ROUND_CLOSING)
+            sync_want(s, r, QUEUE_WANTED);
+    }
+    CHECK(hangs);
+}
+
+/* A token for each lookup that goes to Redis. */
+static bool take_token(struct store *s)
+{
+    struct lookups *u = &s->lookups;
+    uint64_t now = loop_now_ms(s->loop);
+    double most = s->settings->lookup_rate;
+
+    u->tokens += (double)(now - u->filled_ms) * most / 1000;
+    if (u->tokens > most)
+        u->tokens = most;
+    u->filled_ms = now;
+    if (u->tokens < 1 || u->waiting.count >= WAITING_MOST)
+        return false;
+    u->tokens -= 1;
+    return true;
+}
+
+void lookups_ask(struct store *s, unsigned worker, struct str host)
+{
+    uint64_t hash = map_hash(host);
+    struct lookup *k = map_find(&s->lookups.waiting, hash, host);
+    struct decision d;
+
+    s->status.lookups++;
+    if (k != NULL) {
+        add_worker(k, worker);
+        return;
+    }
+    d = decide(s, host);
+    if (d.decided) {
+        answer(s, worker, host, &d);
+        return;
+    }
+    if (!redis_link_is_up(s->reader)) {
+        answer_fault(s, worker, host, FAULT_store_unavailable);
+        return;
+    }
+    if (!take_token(s)) {
+        s->status.lookups_refused++;
+        answer_fault(s, worker, host, FAULT_store_busy);
+        return;
+    }
+    k = check_alloc(sizeof(*k) + host.len + 1);
+    k->store = s;
+    k->hash = hash;
+    k->host_len = (uint8_t)host.len;
+    memcpy(k->host, host.ptr, host.len);
+    list_init(&k->node);
+    timer_init(&k->timer, on_timeout);
+    timer_set(s->loop, &k->timer, s->settings->lookup_timeout_ms);
+    add_worker(k, worker);
+    map_add(&s->lookups.waiting, hash, k);
+    wait_for_keys(s, k);
+}
+
+void lookups_go_on(struct store *s, struct record *r)
+{
+    struct list asked;
+    struct list *node;
+
+    list_init(&asked);
+    list_move_all(&asked, &r->lookups);
+    while ((node = list_take_first(&asked)) != NULL) {
+        struct lookup *k = LIST_ITEM(node, struct lookup, node);
+        struct decision d = decide(s, host_of(k));
+
+        if (!d.decided) {
+            wait_for_keys(s, k);
+            continue;
+        }
+        for (unsigned i = 0; i < k->worker_count; i++)
+            answer(s, k->workers[i], host_of(k), &d);
+        free_lookup(s, k);
+    }
+}
+
+void lookups_fail_all(struct store *s)
+{
+    struct map *waiting = &s->lookups.waiting;
+    size_t count = 0;
+    struct lookup **all, *k;
+
+    if (waiting->count == 0)
+        return;
+    all = check_alloc(waiting->count * sizeof(*all)); /* each is removed below */
+    for (size_t at = 0; (k = map_next(waiting, &at)) != NULL;)
+        all[count++] = k;
+    for (size_t n = 0; n < count; n++) {
+        struct decision d = decide(s, host_of(all[n]));
+
+        for (unsigned i = 0; i < all[n]->worker_count; i++) {
+            if (d.decided)
+                answer(s, all[n]->workers[i], host_of(all[n]), &d);
+            else
+                answer_fault(s, all[n]->workers[i], host_of(all[n]), FAULT_store_unavailable);
+        }
+        free_lookup(s, all[n]);
+    }
+    free(all);
+}

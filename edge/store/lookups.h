@@ -1,0 +1,21 @@
+/* lookups.h -- hosts that workers ask for, and who waits for which. */
+#ifndef STORE_LOOKUPS_H
+#define STORE_LOOKUPS_H
+
+#include "store/mirror.h"
+
+struct lookups {
+    struct map waiting; /* struct lookup by host */
+    double tokens;      /* of --lookup-rate */
+    uint64_t filled_ms;
+};
+
+void lookups_init(struct store *s);
+void lookups_free(struct store *s);
+void lookups_ask(struct store *s, unsigned worker, struct str host);
+/* The record has been read: whoever waited for it is answered, or waits for the next one. */
+void lookups_go_on(struct store *s, struct record *r);
+/* The link is lost: all are answered from what is held, or that it cannot be known. */
+void lookups_fail_all(struct store *s);
+
+#endif

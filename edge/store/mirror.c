@@ -1,0 +1,377 @@
+/* mirror.c -- finding, counting, dropping records; slots.
+ *
+ * Owns:    records and their current objects; a replaced object is control's.
+ * Thread:  control
+ * Used by: all of store/.
+ * Not here: what records say (judge.c); when they are read (sync.c). */
+#include "store/mirror.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "store/deadlines.h"
+
+#define ABSENTS_MOST 100000
+#define SLOTS_RESTING 64 /* a freed slot is not given out again before so many others were freed */
+#define NO_SLOT UINT32_MAX
+
+enum counted { COUNTED_NOT, COUNTED_GOOD, COUNTED_BAD, COUNTED_ABSENT };
+
+static bool has_name(const void *value, struct str name)
+{
+    const struct record *r = value;
+
+    return r->name_len == name.len && memcmp(r->name, name.ptr, name.len) == 0;
+}
+
+void mirror_init(struct mirror *m, struct store_status *status)
+{
+    *m = (struct mirror){ .status = status, .epoch = 1 };
+    for (unsigned f = 0; f < FAMILIES; f++)
+        map_init(&m->maps[f], has_name);
+    list_init(&m->held);
+    list_init(&m->absents);
+}
+
+static void free_record(struct record *r)
+{
+    deadline_free(r);
+    free(r->error);
+    free(r);
+}
+
+void mirror_free(struct mirror *m)
+{
+    struct record *r;
+
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        for (size_t at = 0; (r = map_next(&m->maps[f], &at)) != NULL;) {
+            if (r->object != NULL)
+                object_free(r->object);
+            free_record(r);
+        }
+        map_free(&m->maps[f]);
+    }
+    for (unsigned kind = 0; kind < OBJECT_KINDS; kind++) {
+        free(m->slots[kind].generations);
+        free(m->slots[kind].next_free);
+    }
+}
+
+bool record_exists(const struct record *r)
+{
+    return r->present || (r->pair != NULL && r->pair->present);
+}
+
+enum object_kind record_kind(const struct record *r)
+{
+    return r->family == FAMILY_host     ? OBJECT_SITE
+           : r->family == FAMILY_tenant ? OBJECT_TENANT
+                                        : OBJECT_SERVICE;
+}
+
+struct record *mirror_find(const struct mirror *m, enum family family, struct str name)
+{
+    return map_find(&m->maps[family], map_hash(name), name);
+}
+
+static struct record *make(struct mirror *m, enum family family, struct str name)
+{
+    struct record *r = check_alloc(sizeof(*r) + name.len + 1);
+
+    CHECK(name.len <= UINT16_MAX);
+    r->hash = map_hash(name);
+    r->family = (uint8_t)family;
+    r->queue = QUEUE_NONE;
+    r->name_len = (uint16_t)name.len;
+    memcpy(r->name, name.ptr, name.len);
+    list_init(&r->clock);
+    list_init(&r->queue_node);
+    list_init(&r->missing_node);
+    list_init(&r->lookups);
+    list_init(&r->waiters);
+    list_init(&r->wait_node);
+    map_add(&m->maps[family], r->hash, r);
+    return r;
+}
+
+struct record *mirror_get(struct mirror *m, enum family family, struct str name)
+{
+    struct record *r = mirror_find(m, family, name);
+
+    if (r != NULL)
+        return r;
+    r = make(m, family, name);
+    if (family == FAMILY_service || family == FAMILY_endpoints) {
+        r->pair =
+            make(m, family == FAMILY_service ? FAMILY_endpoints : FAMILY_service, record_name(r));
+        r->pair->pair = r;
+    }
+    return r;
+}
+
+/* --- slots --- */
+
+static uint32_t take_slot(struct slots *s)
+{
+    uint32_t slot;
+
+    if (s->free_count > SLOTS_RESTING) {
+        slot = s->free_first;
+        s->free_first = s->next_free[slot];
+        s->free_count--;
+        return slot;
+    }
+    if (s->count == s->room) {
+        s->room = s->room ? s->room * 2 : 64;
+        s->generations = check_realloc(s->generations, s->room * sizeof(*s->generations));
+        s->next_free = check_realloc(s->next_free, s->room * sizeof(*s->next_free));
+    }
+    s->generations[s->count] = 1;
+    return s->count++;
+}
+
+struct slot_ref mirror_slot(struct mirror *m, struct record *r)
+{
+    struct slots *s = &m->slots[record_kind(r)];
+
+    if (!r->has_slot) {
+        r->ref.slot = take_slot(s);
+        r->ref.generation = s->generations[r->ref.slot];
+        r->has_slot = true;
+    }
+    return r->ref;
+}
+
+void mirror_free_slot(struct mirror *m, struct record *r)
+{
+    struct slots *s = &m->slots[record_kind(r)];
+    uint32_t slot = r->ref.slot;
+
+    if (!r->has_slot)
+        return;
+    r->has_slot = false;
+    s->generations[slot]++;
+    s->next_free[slot] = NO_SLOT;
+    if (s->free_count == 0)
+        s->free_first = slot;
+    else
+        s->next_free[s->free_last] = slot;
+    s->free_last = slot;
+    s->free_count++;
+}
+
+/* --- counting --- */
+
+static void count_as(struct mirror *m, struct record *r, enum counted now)
+{
+    uint64_t *const counters[] = { [COUNTED_GOOD] = &m->status->records_good,
+                                   [COUNTED_BAD] = &m->status->records_bad,
+                                   [COUNTED_ABSENT] = &m->status->records_absent };
+
+    if (r->counted == now)
+        return;
+    if (r->counted != COUNTED_NOT)
+        --*counters[r->counted];
+    if (now != COUNTED_NOT)
+        ++*counters[now];
+    r->counted = (uint8_t)now;
+}
+
+static void count_bytes(struct mirror *m, struct record *r, size_t bytes)
+{
+    m->bytes += bytes - r->bytes;
+    r->bytes = bytes;
+    m->status->cache_bytes = m->bytes;
+}
+
+static size_t bytes_of(const struct record *r)
+{
+    size_t bytes = sizeof(*r) + r->name_len + 4 * sizeof(struct map_slot);
+
+    if (r->object != NULL)
+        bytes += r->object->bytes + sizeof(void *) * 4;
+    if (r->error != NULL)
+        bytes += sizeof(*r->error);
+    return bytes;
+}
+
+static void unhang(struct mirror *m, struct record *r)
+{
+    if (list_is_empty(&r->clock))
+        return;
+    list_remove(&r->clock);
+    if (r->among_absents)
+        m->absent_count--;
+    else
+        m->held_count--;
+}
+
+/* A record that nothing else refers to hangs in one of the two clocks. */
+static void hang(struct mirror *m, struct record *r)
+{
+    bool absent = !record_exists(r);
+    bool free_to_go = r->known && r->reference_count == 0 && list_is_empty(&r->waiters);
+
+    if (r->family == FAMILY_endpoints)
+        return;
+    if (free_to_go && !list_is_empty(&r->clock) && r->among_absents == absent)
+        return; /* it hangs right */
+    unhang(m, r);
+    if (!free_to_go)
+        return;
+    r->among_absents = absent;
+    if (absent)
+        m->absent_count++;
+    else
+        m->held_count++;
+    list_append(absent ? &m->absents : &m->held, &r->clock);
+}
+
+void mirror_settle(struct mirror *m, struct record *r)
+{
+    count_as(m, r,
+             !r->known     ? COUNTED_NOT
+             : !r->present ? COUNTED_ABSENT
+             : r->bad      ? COUNTED_BAD
+                           : COUNTED_GOOD);
+    count_bytes(m, r, r->known ? bytes_of(r) : 0);
+    hang(m, record_owner(r));
+}
+
+void mirror_touch(struct mirror *m, struct record *r)
+{
+    if (!r->among_absents || list_is_empty(&r->clock))
+        return;
+    list_remove(&r->clock);
+    list_append(&m->absents, &r->clock);
+}
+
+/* --- who needs whom --- */
+
+void mirror_refer(struct mirror *m, struct record *from, enum reference which, struct record *to)
+{
+    struct record *was = from->references[which];
+
+    if (was == to)
+        return;
+    from->references[which] = to;
+    if (to != NULL) {
+        to->reference_count++;
+        mirror_settle(m, to);
+    }
+    if (was != NULL) {
+        CHECK(was->reference_count > 0);
+        was->reference_count--;
+        mirror_settle(m, was);
+    }
+}
+
+void mirror_wait_for(struct mirror *m, struct record *r, struct record *on)
+{
+    struct record *was = r->waits_on;
+
+    if (was == on)
+        return;
+    list_remove(&r->wait_node);
+    r->waits_on = on;
+    if (on != NULL) {
+        list_append(&on->waiters, &r->wait_node);
+        mirror_settle(m, on);
+    }
+    if (was != NULL)
+        mirror_settle(m, was);
+}
+
+static bool is_idle(const struct record *r)
+{
+    return r->queue == QUEUE_NONE && !r->in_round && r->reference_count == 0 && !r->missing &&
+           list_is_empty(&r->lookups) && list_is_empty(&r->waiters);
+}
+
+bool record_is_idle(const struct record *r)
+{
+    return is_idle(r) && (r->pair == NULL || is_idle(r->pair));
+}
+
+static void drop_one(struct mirror *m, struct record *r)
+{
+    CHECK(r->object == NULL && r->reading == NULL);
+    mirror_free_slot(m, r);
+    mirror_wait_for(m, r, NULL);
+    for (unsigned i = 0; i < REFERENCES; i++)
+        mirror_refer(m, r, (enum reference)i, NULL);
+    count_as(m, r, COUNTED_NOT);
+    count_bytes(m, r, 0);
+    unhang(m, r);
+    map_remove(&m->maps[r->family], r->hash, r);
+    free_record(r);
+}
+
+void mirror_drop(struct mirror *m, struct record *r)
+{
+    struct record *pair = r->pair;
+
+    CHECK(record_is_idle(r));
+    drop_one(m, r);
+    if (pair != NULL)
+        drop_one(m, pair);
+}
+
+/* --- bounds --- */
+
+static void evict(struct mirror *m, struct record *r, struct changes *changes)
+{
+    if (r->object != NULL)
+        changes_swap(changes, record_kind(r), r->ref, NULL, r->object);
+    r->object = NULL;
+    m->status->records_evicted++;
+    mirror_drop(m, r);
+}
+
+/* A last good version whose current one is bad exists nowhere else. */
+static bool is_last_copy(const struct record *r)
+{
+    return (r->bad && r->has_good) || (r->pair != NULL && r->pair->bad && r->pair->has_good);
+}
+
+/* Second chance: what was used since the hand came by last stays for another round. */
+static bool stays(struct record *r)
+{
+    uint32_t tick;
+
+    if (!record_is_idle(r) || is_last_copy(r))
+        return true;
+    tick = r->object ? atomic_load_explicit(&r->object->used_tick, memory_order_relaxed) : 0;
+    if (tick == r->seen_tick)
+        return false;
+    r->seen_tick = tick;
+    return true;
+}
+
+void mirror_evict(struct mirror *m, size_t most_bytes, struct changes *changes)
+{
+    size_t looks = 2 * m->held_count;
+    struct list *node;
+
+    for (size_t left = m->absent_count; left > 0 && m->absent_count > ABSENTS_MOST; left--) {
+        struct record *r = LIST_ITEM(m->absents.next, struct record, clock);
+
+        if (record_is_idle(r)) {
+            mirror_drop(m, r);
+            continue;
+        }
+        mirror_touch(m, r);
+    }
+    while (m->bytes > most_bytes && looks-- > 0 && !list_is_empty(&m->held)) {
+        struct record *r = LIST_ITEM(m->held.next, struct record, clock);
+
+        if (!stays(r)) {
+            evict(m, r, changes);
+            continue;
+        }
+        node = &r->clock;
+        list_remove(node);
+        list_append(&m->held, node);
+    }
+}

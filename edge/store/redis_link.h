@@ -1,0 +1,49 @@
+/* redis_link.h -- one connection to Redis that comes back by itself. */
+#ifndef STORE_REDIS_LINK_H
+#define STORE_REDIS_LINK_H
+
+#include <hiredis/async.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "net/loop.h"
+#include "settings.h"
+
+struct redis_link;
+
+struct redis_link_events {
+    void *owner;
+    void (*up)(void *owner);
+    /* Was up and is no more; commands under way have been answered with NULL. */
+    void (*down)(void *owner, const char *reason);
+    void (*failed)(void *owner, const char *reason); /* an attempt to connect */
+    void (*push)(void *owner, const redisReply *push);
+    void (*was_read)(void *owner); /* after each turn in which something could be read */
+};
+
+struct redis_link_options {
+    struct loop *loop;
+    const struct redis_url *url;
+    const char *client_name;
+    bool tracking; /* of the configuration families, under `prefix` */
+    struct str prefix;
+};
+
+struct redis_link *redis_link_open(const struct redis_link_options *o,
+                                   const struct redis_link_events *e);
+bool redis_link_is_up(const struct redis_link *l);
+uint64_t redis_link_ups(const struct redis_link *l); /* how often it came up */
+
+/* The reply comes to fn(_, reply, owner); NULL when the link was lost. fn may be NULL. */
+void redis_link_send(struct redis_link *l, redisCallbackFn *fn, unsigned argc,
+                     const struct str *words);
+/* Bytes that came in and are still unread. */
+bool redis_link_has_unread(const struct redis_link *l);
+/* An answer that makes the link useless: it is closed and comes back later. */
+void redis_link_fail(struct redis_link *l, const char *reason);
+
+/* Run the loop on until it has nothing left, then redis_link_free. */
+void redis_link_close(struct redis_link *l);
+void redis_link_free(struct redis_link *l);
+
+#endif

@@ -1,0 +1,35 @@
+/* state.h -- what the parts of the store share. */
+#ifndef STORE_STATE_H
+#define STORE_STATE_H
+
+#include "store/errors.h"
+#include "store/lookups.h"
+#include "store/mirror.h"
+#include "store/redis_link.h"
+#include "store/store.h"
+#include "store/sync.h"
+#include "store/verify.h"
+
+struct store {
+    struct loop *loop;
+    const struct settings *settings;
+    struct store_events events;
+    struct store_status status;
+    struct str prefix;
+    char client_name[80];
+    struct mirror mirror;
+    struct redis_link *reader, *writer;
+    struct sync sync;
+    struct lookups lookups;
+    struct verify verify;
+    struct errors errors;
+    struct changes *open;  /* what goes out next; NULL: nothing yet */
+    struct turn_end flush; /* at the end of the turn in which something was added to it */
+    uint64_t round;
+    bool failure_logged, closing;
+};
+
+struct changes *store_changes(struct store *s); /* the open ones; they go out at the turn's end */
+void store_flush(struct store *s);              /* they go out now */
+
+#endif

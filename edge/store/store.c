@@ -1,0 +1,191 @@
+/* store.c -- puts the parts together: two links, the mirror, rounds, lookups.
+ *
+ * Owns:    all of them, and the open changes.
+ * Thread:  control
+ * Used by: control/publish.c, control/admin_pages.c, main.c.
+ * Not here: what workers do with changes (proxy/sites.c). */
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "store/state.h"
+
+struct changes *store_changes(struct store *s)
+{
+    if (s->open == NULL)
+        s->open = changes_new(++s->round);
+    loop_at_turn_end(s->loop, &s->flush);
+    return s->open;
+}
+
+void store_flush(struct store *s)
+{
+    struct changes *c = s->open;
+
+    if (c == NULL)
+        return;
+    s->open = NULL;
+    if (changes_is_empty(c))
+        changes_free(c);
+    else
+        s->events.on_changes(s->events.owner, c);
+}
+
+static void on_flush(struct turn_end *end)
+{
+    struct store *s = LIST_ITEM(end, struct store, flush);
+
+    errors_flush(s);
+    store_flush(s);
+}
+
+/* --- the reading link --- */
+
+static const char *quoted(const char *text, char to[200])
+{
+    return log_quote(str_from(text), to, 200);
+}
+
+static void on_reader_up(void *owner)
+{
+    struct store *s = owner;
+
+    s->status.up = s->status.ever_synced = true;
+    s->failure_logged = false;
+    if (redis_link_ups(s->reader) > 1)
+        s->status.reconnects++;
+    log_line(LOG_INFO, "store_up", "reconnects=%llu", (unsigned long long)s->status.reconnects);
+    verify_begin(s);
+    errors_look_again(s);
+}
+
+static void on_reader_down(void *owner, const char *reason)
+{
+    struct store *s = owner;
+    char text[200];
+
+    s->status.up = false;
+    log_line(LOG_WARN, "store_down", "reason=%s", quoted(reason, text));
+    s->failure_logged = true;
+    verify_suspect_all(s);
+    sync_abort(s);
+}
+
+static void on_reader_failed(void *owner, const char *reason)
+{
+    struct store *s = owner;
+    char text[200];
+
+    if (!s->failure_logged)
+        log_line(LOG_WARN, "store_down", "reason=%s", quoted(reason, text));
+    s->failure_logged = true;
+}
+
+static void on_reader_push(void *owner, const redisReply *push)
+{
+    sync_push(owner, push);
+}
+
+static void on_reader_read(void *owner)
+{
+    sync_was_read(owner);
+}
+
+/* --- the writing link --- */
+
+static void on_writer_up(void *owner)
+{
+    errors_link_up(owner);
+}
+
+static void ignore_reason(void *owner, const char *reason)
+{
+    (void)owner;
+    (void)reason;
+}
+
+static void ignore_push(void *owner, const redisReply *push)
+{
+    (void)owner;
+    (void)push;
+}
+
+static void ignore_read(void *owner)
+{
+    (void)owner;
+}
+
+/* --- what others call --- */
+
+static void open_links(struct store *s)
+{
+    struct redis_link_options o = { .loop = s->loop,
+                                    .url = &s->settings->redis,
+                                    .client_name = s->client_name,
+                                    .tracking = true,
+                                    .prefix = s->prefix };
+    struct redis_link_events reader = {
+        s, on_reader_up, on_reader_down, on_reader_failed, on_reader_push, on_reader_read
+    };
+    struct redis_link_events writer = { s,           on_writer_up, ignore_reason, ignore_reason,
+                                        ignore_push, ignore_read };
+
+    s->reader = redis_link_open(&o, &reader);
+    o.tracking = false;
+    s->writer = redis_link_open(&o, &writer);
+}
+
+struct store *store_open(struct loop *l, const struct settings *settings,
+                         const struct store_events *e)
+{
+    struct store *s = check_alloc(sizeof(*s));
+
+    s->loop = l;
+    s->settings = settings;
+    s->events = *e;
+    s->prefix = str_from(settings->prefix);
+    snprintf(s->client_name, sizeof(s->client_name), "usher-%s", settings->name);
+    turn_end_init(&s->flush, on_flush);
+    mirror_init(&s->mirror, &s->status);
+    sync_init(s);
+    lookups_init(s);
+    verify_init(s);
+    errors_init(s);
+    open_links(s);
+    return s;
+}
+
+void store_lookup(struct store *s, unsigned worker, struct str host)
+{
+    if (host.len > 0 && host.len <= HOST_MAX_BYTES)
+        lookups_ask(s, worker, host);
+}
+
+const struct store_status *store_status(struct store *s)
+{
+    return &s->status;
+}
+
+void store_close(struct store *s)
+{
+    redis_link_close(s->reader);
+    redis_link_close(s->writer);
+    sync_abort(s);
+    verify_free(s);
+    turn_end_cancel(&s->flush);
+}
+
+void store_free(struct store *s)
+{
+    if (s->open != NULL)
+        changes_free(s->open);
+    sync_free(s);
+    lookups_free(s);
+    errors_free(s);
+    mirror_free(&s->mirror);
+    redis_link_free(s->reader);
+    redis_link_free(s->writer);
+    free(s);
+}

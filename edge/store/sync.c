@@ -1,0 +1,435 @@
+/* sync.c -- the round engine.
+ *
+ * What makes a round one moment of Redis: pushes leave Redis once per turn of its loop, behind the
+ * replies of that turn. So a push that arrives before a reply tells of a write that this reply has
+ * seen; one of the same turn comes right behind; and the reply to a PING that is sent after a read
+ * was answered comes behind all pushes for what was written before that read (the fence). Keys that
+ * were pushed meanwhile are read too. When writers are so busy that no fence comes in clean, the
+ * whole round is read again in one EXEC, and closes when nothing came right behind it.
+ *
+ * Owns:    the queues, the round's array.
+ * Thread:  control
+ * Used by: store.c, lookups.c, verify.c, errors.c, deadlines.c.
+ * Not here: what a reading means (reading.c, judge.c). */
+#include "store/sync.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "store/judge.h"
+#include "store/keys.h"
+#include "store/reading.h"
+#include "store/state.h"
+
+#define ROUND_KEYS 512 /* taken at its start */
+#define ROUND_WANTED_LEAST                                                                         \
+    128 /* of them at least for lookups, so that no flood of writes stops them, */
+#define ROUND_VERIFY_LEAST 64 /* and for verification, so that it ends */
+#define ROUND_KEYS_MOST 4096  /* with all that joined it */
+#define FENCES_MOST 4
+#define UNFENCED_MOST 12
+
+static void on_turn_end(struct turn_end *end);
+static void ask(struct store *s);
+
+void sync_init(struct store *s)
+{
+    for (unsigned q = 0; q < QUEUES; q++)
+        list_init(&s->sync.queues[q]);
+    turn_end_init(&s->sync.end, on_turn_end);
+}
+
+void sync_free(struct store *s)
+{
+    turn_end_cancel(&s->sync.end);
+    free(s->sync.records);
+    free(s->sync.sent);
+}
+
+/* --- queues --- */
+
+static void unqueue(struct sync *y, struct record *r)
+{
+    if (r->queue == QUEUE_NONE)
+        return;
+    list_remove(&r->queue_node);
+    y->queued[r->queue]--;
+    r->queue = QUEUE_NONE;
+}
+
+void sync_want(struct store *s, struct record *r, enum queue queue)
+{
+    struct sync *y = &s->sync;
+
+    if (!redis_link_is_up(s->reader) || r->queue <= queue)
+        return;
+    unqueue(y, r);
+    r->queue = (uint8_t)queue;
+    list_append(&y->queues[queue], &r->queue_node);
+    y->queued[queue]++;
+    if (y->step == ROUND_NONE)
+        loop_at_turn_end(s->loop, &y->end);
+}
+
+static void push_key(struct store *s, struct str key)
+{
+    enum family family;
+    struct str name;
+    struct record *r;
+
+    if (!keys_split(s->prefix, key, &family, &name))
+        return;
+    s->status.pushes++;
+    r = mirror_get(&s->mirror, family, name);
+    r->pushed = true;
+    if (!r->in_flight) /* else the reply under way comes behind this push, so has seen the write */
+        sync_want(s, r, QUEUE_PUSHED);
+}
+
+void sync_push(struct store *s, const redisReply *push)
+{
+    const redisReply *keys;
+
+    if (push->elements < 2 || push->element[0]->type != REDIS_REPLY_STRING ||
+        strcmp(push->element[0]->str, "invalidate") != 0)
+        return;
+    keys = push->element[1];
+    if (keys->type == REDIS_REPLY_NIL) {
+        verify_begin(s);
+        return;
+    }
+    if (keys->type != REDIS_REPLY_ARRAY)
+        return;
+    for (size_t i = 0; i < keys->elements; i++)
+        if (keys->element[i]->type == REDIS_REPLY_STRING)
+            push_key(s, str_slice(keys->element[i]->str, keys->element[i]->len));
+}
+
+/* --- one round --- */
+
+static void add_to_round(struct store *s, struct record *r)
+{
+    struct sync *y = &s->sync;
+
+    unqueue(y, r);
+    r->to_read = true;
+    if (!r->in_round || y->unfenced == 0)
+        r->is_hash = false; /* its size is looked at anew */
+    if (r->in_round)
+        return;
+    r->in_round = true;
+    r->verdict = VERDICT_NONE;
+    if (y->count == y->room) {
+        y->room = y->room ? y->room * 2 : 64;
+        y->records = check_realloc(y->records, y->room * sizeof(struct record *));
+    }
+    y->records[y->count++] = r;
+    if (r->pair != NULL && !r->pair->in_round && !record_is_fresh(&s->mirror, r->pair))
+        add_to_round(s, r->pair);
+}
+
+static void take_queue(struct store *s, enum queue queue, size_t most)
+{
+    struct list *l = &s->sync.queues[queue];
+
+    while (most > 0 && !list_is_empty(l)) {
+        add_to_round(s, LIST_ITEM(l->next, struct record, queue_node));
+        most--;
+    }
+}
+
+static bool has_work(const struct sync *y)
+{
+    return y->queued[QUEUE_PUSHED] + y->queued[QUEUE_WANTED] + y->queued[QUEUE_VERIFY] > 0;
+}
+
+static size_t at_most(size_t n, size_t most)
+{
+    return n < most ? n : most;
+}
+
+static size_t at_least(size_t n, size_t least)
+{
+    return n > least ? n : least;
+}
+
+static size_t room_left(const struct sync *y, size_t kept_back)
+{
+    return ROUND_KEYS > y->count + kept_back ? ROUND_KEYS - y->count - kept_back : 0;
+}
+
+static void start(struct store *s)
+{
+    struct sync *y = &s->sync;
+    size_t verified = at_most(y->queued[QUEUE_VERIFY], ROUND_VERIFY_LEAST);
+    size_t wanted = at_most(y->queued[QUEUE_WANTED], ROUND_WANTED_LEAST);
+
+    y->fences = y->unfenced = 0;
+    take_queue(s, QUEUE_PUSHED, ROUND_KEYS - wanted - verified);
+    take_queue(s, QUEUE_WANTED, at_least(room_left(y, verified), wanted));
+    take_queue(s, QUEUE_VERIFY, at_least(room_left(y, 0), verified));
+    s->status.rounds++;
+    ask(s);
+}
+
+static void close_soon(struct store *s, enum round_step step)
+{
+    s->sync.step = step;
+    loop_at_turn_end(s->loop, &s->sync.end);
+}
+
+static void close_round(struct store *s)
+{
+    struct sync *y = &s->sync;
+
+    y->step = ROUND_CLOSING;
+    store_flush(s); /* answers given before this round must not follow what it changes */
+    judge_round(s, y->records, y->count);
+    verify_after_round(s);
+    mirror_evict(&s->mirror, s->settings->cache_bytes, store_changes(s));
+    y->count = 0;
+    y->step = ROUND_NONE;
+    store_flush(s);
+    if (has_work(y))
+        start(s);
+}
+
+/* Pushed keys join the round; false when there are none, or too many. */
+static bool take_pushed(struct store *s)
+{
+    struct sync *y = &s->sync;
+
+    if (y->queued[QUEUE_PUSHED] == 0 || y->count >= ROUND_KEYS_MOST)
+        return false;
+    take_queue(s, QUEUE_PUSHED, ROUND_KEYS_MOST - y->count);
+    return true;
+}
+
+static void on_turn_end(struct turn_end *end)
+{
+    struct store *s = LIST_ITEM(end, struct store, sync.end);
+    struct sync *y = &s->sync;
+
+    if (!redis_link_is_up(s->reader))
+        return;
+    if (y->step == ROUND_CLOSING) {
+        close_round(s);
+    } else if (y->step == ROUND_NONE && has_work(y)) {
+        start(s);
+    } else if (y->step == ROUND_SETTLING && !redis_link_has_unread(s->reader)) {
+        if (y->unfenced < UNFENCED_MOST && take_pushed(s))
+            ask(s);
+        else
+            close_round(s);
+    }
+}
+
+void sync_was_read(struct store *s)
+{
+    if (s->sync.step == ROUND_SETTLING)
+        loop_at_turn_end(s->loop, &s->sync.end);
+}
+
+/* --- the fence --- */
+
+static void on_fence(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct store *s = owner;
+
+    if (reply == NULL || redis->data == NULL || s->sync.step != ROUND_FENCING)
+        return;
+    s->sync.fences++;
+    if (take_pushed(s))
+        ask(s);
+    else
+        close_soon(s, ROUND_CLOSING);
+}
+
+static void fence(struct store *s)
+{
+    if (s->sync.fences >= FENCES_MOST) {
+        close_soon(s, ROUND_SETTLING);
+        return;
+    }
+    s->sync.step = ROUND_FENCING;
+    redis_link_send(s->reader, on_fence, 1, (struct str[]){ STR("PING") });
+}
+
+/* --- reading --- */
+
+/* What a good new value names must be known when it is judged. */
+static void add_named(struct store *s, struct record *r)
+{
+    const struct record_fields *f = &r->reading->fields;
+    struct record *named[2] = { NULL, NULL };
+
+    if (r->reading->absent || !r->reading->good)
+        return;
+    if (r->family == FAMILY_host && f->tenant[0] != '\0')
+        named[0] = mirror_get(&s->mirror, FAMILY_tenant, str_from(f->tenant));
+    if (f->to == RECORD_TO_SERVICE)
+        named[1] = mirror_get(&s->mirror, FAMILY_service, str_from(f->service));
+    for (unsigned i = 0; i < 2; i++) {
+        struct record *n = named[i];
+
+        if (n == NULL)
+            continue;
+        if (!n->in_round && !record_is_fresh(&s->mirror, n) && !record_exists(n))
+            add_to_round(s, n);
+        if (n->pair != NULL && !n->pair->in_round && !record_is_fresh(&s->mirror, n->pair) &&
+            !record_exists(n->pair))
+            add_to_round(s, n->pair);
+    }
+}
+
+/* False: the link has failed. */
+static bool take_reply(struct store *s, struct record *r, redisReply *const *replies)
+{
+    struct reading *reading = check_alloc(sizeof(*reading));
+    const char *reason;
+    enum reading_result result =
+        reading_take(replies, (enum family)r->family, record_name(r), r->is_hash, reading, &reason);
+
+    s->status.reads++;
+    if (result == READING_DONE) {
+        reading->epoch = s->mirror.epoch;
+        reading_free(r->reading);
+        r->reading = reading;
+        add_named(s, r);
+        return true;
+    }
+    reading_free(reading);
+    if (result == READING_HASH) {
+        r->is_hash = r->to_read = true;
+        return true;
+    }
+    redis_link_fail(s->reader, reason);
+    return false;
+}
+
+static bool is_asked_for(const struct sync *y, bool *all)
+{
+    for (size_t i = 0; i < y->count; i++)
+        if (y->records[i]->to_read) {
+            *all = y->unfenced > 0 || y->fences >= FENCES_MOST;
+            return true;
+        }
+    return false;
+}
+
+static void on_exec(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct store *s = owner;
+    struct sync *y = &s->sync;
+    const redisReply *r = reply;
+    size_t at = 0;
+
+    if (r == NULL || redis->data == NULL || y->step != ROUND_READING)
+        return;
+    if (r->type != REDIS_REPLY_ARRAY) {
+        redis_link_fail(s->reader, r->type == REDIS_REPLY_ERROR ? r->str : "EXEC was not obeyed");
+        return;
+    }
+    for (size_t i = 0; i < y->sent_count; i++)
+        y->sent[i]->in_flight = false;
+    for (size_t i = 0; i < y->sent_count; i++) {
+        size_t own = y->sent[i]->is_hash ? READING_HASH_COMMANDS : READING_COMMANDS;
+
+        if (at + own > r->elements) {
+            redis_link_fail(s->reader, "EXEC was answered in part");
+            return;
+        }
+        if (!take_reply(s, y->sent[i], r->element + at))
+            return;
+        at += own;
+    }
+    ask(s);
+}
+
+static void send_all(struct store *s)
+{
+    struct sync *y = &s->sync;
+    struct buf key = { 0 };
+
+    redis_link_send(s->reader, NULL, 1, (struct str[]){ STR("MULTI") });
+    for (size_t i = 0; i < y->sent_count; i++) {
+        struct record *r = y->sent[i];
+
+        buf_clear(&key);
+        keys_add(&key, s->prefix, (enum family)r->family, record_name(r));
+        reading_ask(s->reader, str_slice(key.ptr, key.len), r->is_hash);
+    }
+    redis_link_send(s->reader, on_exec, 1, (struct str[]){ STR("EXEC") });
+    buf_free(&key);
+}
+
+/* Reads what is still to be read, or goes on to the fence. */
+static void ask(struct store *s)
+{
+    struct sync *y = &s->sync;
+    bool all = false;
+
+    if (!is_asked_for(y, &all)) {
+        fence(s);
+        return;
+    }
+    if (all && y->unfenced++ >= UNFENCED_MOST) {
+        close_soon(s, ROUND_CLOSING); /* what is still unread goes into the next round */
+        return;
+    }
+    if (y->sent_room < y->count) {
+        y->sent_room = y->room;
+        y->sent = check_realloc(y->sent, y->sent_room * sizeof(struct record *));
+    }
+    y->sent_count = 0;
+    for (size_t i = 0; i < y->count; i++) {
+        struct record *r = y->records[i];
+
+        if (!all && !r->to_read)
+            continue;
+        unqueue(y, r);
+        r->to_read = false;
+        r->in_flight = true;
+        y->sent[y->sent_count++] = r;
+    }
+    y->step = ROUND_READING;
+    send_all(s);
+}
+
+/* --- the end of the link --- */
+
+void sync_abort(struct store *s)
+{
+    struct sync *y = &s->sync;
+    struct list dropped;
+    struct list *node;
+
+    list_init(&dropped);
+    for (size_t i = 0; i < y->count; i++) {
+        struct record *r = y->records[i];
+
+        unqueue(y, r);
+        reading_free(r->reading);
+        r->reading = NULL;
+        r->in_round = r->in_flight = r->to_read = false;
+        list_append(&dropped, &r->queue_node);
+    }
+    for (unsigned q = 0; q < QUEUES; q++)
+        while ((node = y->queues[q].next) != &y->queues[q]) {
+            unqueue(y, LIST_ITEM(node, struct record, queue_node));
+            list_append(&dropped, node);
+        }
+    y->count = y->sent_count = 0;
+    y->step = ROUND_NONE;
+    lookups_fail_all(s);
+    while ((node = list_take_first(&dropped)) != NULL) {
+        struct record *r = LIST_ITEM(node, struct record, queue_node);
+
+        r->pushed = r->wanted = false;
+        /* A pair is dropped with its first record, which may be in the list too: at its last. */
+        if (!r->known &&
+            (r->pair == NULL || (!r->pair->known && list_is_empty(&r->pair->queue_node))) &&
+            record_is_idle(r))
+            mirror_drop(&s->mirror, r);
+    }
+}

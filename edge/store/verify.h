@@ -1,0 +1,26 @@
+/* verify.h -- after a lost link or an emptied data base: what is held is suspect, served on, and
+ * looked at again; and too much of it missing at once is not believed. */
+#ifndef STORE_VERIFY_H
+#define STORE_VERIFY_H
+
+#include "store/mirror.h"
+
+struct verify {
+    bool running;
+    bool some_back; /* since the last look at what is missing */
+    size_t known_hosts, missing_hosts;
+    struct list missing; /* records withheld */
+    struct timer again;
+    struct store *store;
+};
+
+void verify_init(struct store *s);
+void verify_free(struct store *s);
+void verify_suspect_all(struct store *s); /* the link is lost */
+void verify_begin(struct store *s);       /* it is back; or a push told of everything at once */
+/* It is absent now: is that to be held back for the time being? */
+bool verify_withholds(struct store *s, struct record *r);
+void verify_settled(struct store *s, struct record *r); /* read and believed */
+void verify_after_round(struct store *s);
+
+#endif
