@@ -47,7 +47,7 @@ static const struct row board_rows[] = {
 #define STATUS(member) offsetof(struct store_status, member)
 
 static const struct row store_rows[] = {
-    { "usher_store_reconnects_total", "counter", "Times that Redis was connected to.",
+    { "usher_store_reconnects_total", "counter", "Times the link to Redis came back.",
       STATUS(reconnects) },
     { "usher_store_rounds_total", "counter", "Rounds of reading from Redis.", STATUS(rounds) },
     { "usher_store_reads_total", "counter", "Keys read from Redis.", STATUS(reads) },
