@@ -18,6 +18,7 @@
 #include "routing/balance.h"
 
 #define SPARE_MOST 256
+#define ASK_AGAIN_MOST 3
 #define PATH_ESCAPED 3 /* an octet that a path may not hold becomes three */
 
 /* What a step says: MORE: x->step is the next one, now. WAIT: somebody will call. ENDED: it is. */
@@ -111,6 +112,7 @@ static void recycle(struct exchange *x)
     x->request_whole = x->body_forwarded = x->response_begun = x->response_whole = false;
     x->retried = x->client_paused = x->upstream_paused = false;
     x->status = 0;
+    x->asked_again = 0;
     x->request_body_bytes = x->response_body_bytes = 0;
     list_prepend(&x->w->spare, &x->node); /* the warmest first */
     x->w->spare_count++;
@@ -140,6 +142,8 @@ static void take_fault(struct exchange *x, enum fault fault)
 void exchange_fault(struct exchange *x, enum fault fault)
 {
     take_fault(x, fault);
+    if (x->response_begun && x->client->recall(x->session))
+        x->response_begun = false; /* its head was still here: the client gets a clear answer */
     if (x->response_begun || fault_row(fault)->status == 0)
         x->client->abort(x->session);
     else
@@ -352,12 +356,14 @@ static void on_answer(struct sites_waiter *waiter, enum sites_result result, str
     switch (result) {
     case SITES_FOUND:
         x->site = (struct site *)sites_pin(&x->w->sites, OBJECT_SITE, site.slot);
-        if (x->site == NULL) { /* evicted in the same breath: as if never held */
-            exchange_fault(x, FAULT_store_busy);
-            return;
-        }
-        x->step = STEP_MATCH;
-        run(x);
+        if (x->site != NULL)
+            x->step = STEP_MATCH;
+        else if (++x->asked_again > ASK_AGAIN_MOST) /* evicted in the same breath, each time */
+            x->fault = FAULT_store_busy;
+        if (x->fault != FAULT_NONE)
+            exchange_fault(x, x->fault);
+        else
+            run(x);
         break;
     case SITES_UNKNOWN:
         exchange_fault(x, FAULT_unknown_host);

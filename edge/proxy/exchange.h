@@ -23,6 +23,8 @@ struct client_side {
     void (*send_body)(void *session, const char *bytes, size_t len); /* borrowed until flush */
     bool (*flush)(void *session);                                    /* false: it is gone */
     void (*finish)(void *session, struct str trailers);              /* and flush */
+    /* Takes back a response of which nothing has left yet; false: something has. */
+    bool (*recall)(void *session);
     void (*abort)(void *session); /* the response cannot be whole: cut the connection */
     void (*pause)(void *session); /* no more request body for now */
     /* true: it is just reading, and calls exchange_flush_request before it returns. */
@@ -76,6 +78,7 @@ struct exchange {
     bool response_begun; /* a final head was given to the client */
     bool response_whole;
     bool retried;
+    uint8_t asked_again;  /* its site was evicted between the answer and its use */
     bool client_paused;   /* we stopped the client's body: the upstream is slow */
     bool upstream_paused; /* we stopped the upstream: the client is slow */
     unsigned status;      /* sent to the client; 0 = none */

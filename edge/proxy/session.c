@@ -99,6 +99,18 @@ static size_t feed_body(struct session *s, const char *bytes, size_t len)
     return taken;
 }
 
+static size_t skip_body(struct session *s, size_t len)
+{
+    size_t taken = len < s->skip_left ? len : (size_t)s->skip_left;
+
+    s->skip_left -= taken;
+    if (s->skip_left == 0) {
+        s->phase = SESSION_IDLE;
+        session_rest(s);
+    }
+    return taken;
+}
+
 /* Gives bytes to the parser, as far as they can be taken now. Returns how many were. */
 static size_t feed(struct session *s, const char *bytes, size_t parsed, size_t len)
 {
@@ -117,6 +129,8 @@ static size_t feed(struct session *s, const char *bytes, size_t parsed, size_t l
             at += taken;
         } else if (s->phase == SESSION_BODY && !s->paused) {
             at += feed_body(s, bytes + at, len - at);
+        } else if (s->phase == SESSION_SKIP) {
+            at += skip_body(s, len - at);
         } else if (s->phase == SESSION_LINGER || s->phase == SESSION_CLOSED) {
             at = len;
         } else {
@@ -277,7 +291,7 @@ static void on_drained(struct conn *c)
         session_close(s);
     else if (s->exchange != NULL)
         exchange_on_client_drained(s->exchange);
-    else if (s->phase == SESSION_IDLE || s->phase == SESSION_LINGER)
+    else if (s->phase == SESSION_IDLE || s->phase == SESSION_SKIP || s->phase == SESSION_LINGER)
         session_rest(s);
 }
 
@@ -340,6 +354,7 @@ static void on_timer(struct timer *t)
     }
     switch (s->phase) {
     case SESSION_IDLE:
+    case SESSION_SKIP:
     case SESSION_LINGER:
         session_close(s);
         break;
@@ -397,7 +412,7 @@ void session_close(struct session *s)
 
 void session_drain(struct session *s)
 {
-    if (s->phase != SESSION_IDLE || s->kept_len > 0)
+    if ((s->phase != SESSION_IDLE && s->phase != SESSION_SKIP) || s->kept_len > 0)
         return;
     if (s->served > 0)
         session_close(s);
@@ -415,8 +430,8 @@ void session_cut(struct session *s)
 
 const char *session_phase_name(enum session_phase phase)
 {
-    static const char *const names[] = { "idle",   "head",   "body",  "wait",
-                                         "linger", "tunnel", "closed" };
+    static const char *const names[] = { "idle", "head",   "body",   "wait",
+                                         "skip", "linger", "tunnel", "closed" };
 
     return names[phase];
 }

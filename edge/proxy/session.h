@@ -15,6 +15,7 @@ enum session_phase {
     SESSION_HEAD,   /* a request head has begun */
     SESSION_BODY,   /* a request body is being read */
     SESSION_WAIT,   /* the request is whole; its response is not */
+    SESSION_SKIP,   /* the response went out before the body came in: the rest is thrown away */
     SESSION_LINGER, /* nothing more is served: what still comes is thrown away (RFC 9112 9.6) */
     SESSION_TUNNEL,
     SESSION_CLOSED, /* waiting for its last callback */
@@ -37,6 +38,8 @@ struct session {
     bool flush_owed;
     bool client_ended; /* it sends no more */
     bool response_chunked, response_close, response_until_close;
+    bool head_unsent;   /* a final head lies in the worker's gather */
+    uint64_t skip_left; /* SESSION_SKIP: bytes of body still to come */
     bool http10;
     unsigned served;       /* requests begun */
     size_t window_bytes;   /* of body since the last look at the rate */

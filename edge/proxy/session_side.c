@@ -10,7 +10,8 @@
 #include "http/serializer.h"
 #include "proxy/worker_state.h"
 
-#define LINGER_MS 5000
+#define LINGER_MS 2000
+#define SKIP_MOST_BYTES (64 * 1024)
 #define RATE_WINDOW_MAX_MS 10000
 
 uint64_t session_rate_window_ms(const struct session *s)
@@ -18,6 +19,14 @@ uint64_t session_rate_window_ms(const struct session *s)
     uint64_t limit = s->w->settings->header_timeout_ms;
 
     return limit < RATE_WINDOW_MAX_MS ? limit : RATE_WINDOW_MAX_MS;
+}
+
+/* The rest of a request's body that nobody will read any more: little enough to be read and thrown
+ * away, so that the connection can serve on? */
+static bool can_skip_rest(const struct session *s, const struct head *request)
+{
+    return request->body == BODY_LENGTH && s->parser.body_left <= SKIP_MOST_BYTES &&
+           !request->expect_continue;
 }
 
 static void send_head(void *session, const struct head *head, bool interim)
@@ -36,11 +45,13 @@ static void send_head(void *session, const struct head *head, bool interim)
 
         s->response_chunked = unframed && !s->http10;
         s->response_until_close = unframed && s->http10;
-        s->response_close = !x->request.keep_alive || !x->request_whole || s->w->draining ||
+        s->response_close = !x->request.keep_alive || s->w->draining ||
+                            (!x->request_whole && !can_skip_rest(s, &x->request)) ||
                             s->client_ended || s->response_until_close;
         out.chunked = s->response_chunked;
         out.close = s->response_close;
         out.keep_alive = s->http10 && !s->response_close;
+        s->head_unsent = true;
     }
     g->text_len +=
         serializer_response(g->text + g->text_len, g->text_room - g->text_len, head, &out);
@@ -52,6 +63,7 @@ static bool flush_part(struct session *s, bool last, struct str trailers)
     bool blocked = conn_is_blocked(&s->conn);
     bool sent = gather_flush(&s->w->to_client, &s->conn, s->response_chunked, last, trailers);
 
+    s->head_unsent = false;
     if (!blocked && conn_is_blocked(&s->conn)) {
         s->blocked_before = conn_blocked_bytes(&s->conn);
         timer_set(&s->w->loop, &s->timer, session_rate_window_ms(s));
@@ -77,7 +89,9 @@ void session_rest(struct session *s)
 {
     if (!conn_is_blocked(&s->conn)) /* else the reader's rate is being watched */
         timer_set(&s->w->loop, &s->timer,
-                  s->phase == SESSION_IDLE ? s->w->settings->idle_timeout_ms : LINGER_MS);
+                  s->phase == SESSION_IDLE   ? s->w->settings->idle_timeout_ms
+                  : s->phase == SESSION_SKIP ? session_rate_window_ms(s)
+                                             : LINGER_MS);
 }
 
 /* Reads on, once what was kept has been taken (at the turn's end: not inside somebody's callback). */
@@ -109,18 +123,31 @@ static void finish(void *session, struct str trailers)
     struct session *s = session;
     bool sent = flush_part(s, true, trailers);
     bool request_whole = s->exchange->request_whole;
+    bool skip = !request_whole && can_skip_rest(s, &s->exchange->request);
 
     s->exchange = NULL;
     s->response_chunked = false;
     if (!sent) {
         session_close(s);
-    } else if (s->response_close || s->w->draining) {
+    } else if (s->response_close || s->w->draining || (!request_whole && !skip)) {
         linger(s, request_whole);
     } else {
-        s->phase = SESSION_IDLE;
+        s->phase = skip ? SESSION_SKIP : SESSION_IDLE;
+        s->skip_left = s->parser.body_left;
         session_rest(s);
         read_on(s);
     }
+}
+
+static bool recall(void *session)
+{
+    struct session *s = session;
+
+    if (!s->head_unsent)
+        return false;
+    gather_drop(&s->w->to_client);
+    s->head_unsent = false;
+    return true;
 }
 
 static void abort_response(void *session)
@@ -193,6 +220,7 @@ const struct client_side session_side = {
     .send_body = send_body,
     .flush = flush,
     .finish = finish,
+    .recall = recall,
     .abort = abort_response,
     .pause = pause_request,
     .resume = resume_request,

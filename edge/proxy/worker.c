@@ -47,6 +47,10 @@ static void on_accepted(void *owner, int fd, const struct address *client)
 {
     struct worker *w = owner;
 
+    if (w->pause_told) {
+        w->pause_told = false;
+        log_line(LOG_INFO, "accept_resumed", "worker=%u", w->index);
+    }
     atomic_fetch_sub_explicit(&w->shared->client_room, 1, memory_order_relaxed);
     session_open(w, fd, client);
 }
@@ -62,6 +66,7 @@ static void on_accept_paused(void *owner, const char *reason)
     if (w->pause_logged_ms != 0 && now_ms - w->pause_logged_ms < PAUSE_LINE_EVERY_MS)
         return;
     w->pause_logged_ms = now_ms;
+    w->pause_told = true;
     log_line(LOG_WARN, "accept_paused", "worker=%u reason=%s", w->index, reason);
 }
 
