@@ -133,3 +133,8 @@ bool has(const char *text, const char *part)
 {
     return text != NULL && strstr(text, part) != NULL;
 }
+
+bool starts(const char *text, const char *with)
+{
+    return text != NULL && strncmp(text, with, strlen(with)) == 0;
+}

@@ -57,5 +57,6 @@ char *kept_format(const char *format, ...) __attribute__((format(printf, 1, 2)))
 void kept_free(void);
 
 bool has(const char *text, const char *part); /* false also when text is NULL */
+bool starts(const char *text, const char *with);
 
 #endif

@@ -139,6 +139,11 @@ static const char *seen(const struct response *r)
     return kept_format("%d %s%s \"%.300s\"", r->status, response_fault(r), r->why, r->text);
 }
 
+void scene_expect_status(struct response r, int status, const char *file, int line)
+{
+    cr_assert_eq(r.status, status, "%s:%d: expected %d, came %s", file, line, status, seen(&r));
+}
+
 void scene_expect_get(struct scene *s, const char *host, const char *path, int status,
                       const char *body, const char *file, int line)
 {

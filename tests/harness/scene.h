@@ -3,7 +3,7 @@
  *
  *   SCENARIO(routing, exact_host_beats_wildcard)
  *   {
- *       struct scene s;
+ *       static struct scene s;
  *
  *       scene_start(&s);
  *       scene_host(&s, "a.test", origin_start("one"));
@@ -72,11 +72,14 @@ struct response scene_get(struct scene *s, const char *host, const char *path);
     scene_expect_get(s, host, path, status, body, __FILE__, __LINE__)
 /* One GET now that ends with this fault and its status. */
 #define expect_fault(s, host, fault) scene_expect_fault(s, host, fault, __FILE__, __LINE__)
+/* A response that was read: its status, or what came instead. */
+#define expect_status(response, status) scene_expect_status(response, status, __FILE__, __LINE__)
 /* Comes to be so on every worker (several new connections in a row). */
 #define await_get(s, host, path, status, body)                                                     \
     scene_await_get(s, host, path, status, body, __FILE__, __LINE__)
 #define await_fault(s, host, fault) scene_await_fault(s, host, fault, __FILE__, __LINE__)
 
+void scene_expect_status(struct response r, int status, const char *file, int line);
 void scene_expect_get(struct scene *s, const char *host, const char *path, int status,
                       const char *body, const char *file, int line);
 void scene_expect_fault(struct scene *s, const char *host, const char *fault, const char *file,

@@ -19,7 +19,7 @@ SCENARIO(harness, client_and_origin_understand_each_other)
     cr_assert_str_eq(r.text, "one");
     client_send(c, "POST /y HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
                    "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nAfter: it\r\n\r\n");
-    cr_assert_eq(client_read(c).status, 200);
+    expect_status(client_read(c), 200);
     cr_assert_eq(origin_requests(o), 2);
     cr_assert_eq(origin_connections(o), 1);
     cr_assert_str_eq(origin_last(o)->text, "abcdefg");
@@ -81,7 +81,7 @@ SCENARIO(harness, the_pattern_shows_what_is_lost)
 
 SCENARIO(harness, redis_is_private_and_comes_back_empty)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s, .without_edge = true, .tcp = true);
     cr_assert_str_eq(scene_redis(&s, "SET k 'two words'"), "OK");
@@ -100,7 +100,7 @@ SCENARIO(harness, redis_is_private_and_comes_back_empty)
 
 SCENARIO(harness, an_origin_waits_at_its_gate)
 {
-    struct gate gate = GATE_CLOSED;
+    static struct gate gate = GATE_CLOSED;
     struct origin *o = origin_start("late");
     struct client *c = client_open(origin_at(o));
 

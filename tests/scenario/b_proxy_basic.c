@@ -29,13 +29,13 @@ static struct origin *begin(struct scene *s)
 
 SCENARIO(proxy, a_request_goes_on_with_its_method_path_host_and_fields)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     const char *head = head_for(&s, o,
                                 "GET /x/y?q=1&r=a%20b HTTP/1.1\r\nHost: a.test\r\n"
                                 "User-Agent: mine\r\nX-Odd: one \r\nX-odd:two\r\n\r\n");
 
-    cr_assert(strncmp(head, "GET /x/y?q=1&r=a%20b HTTP/1.1\r\n", 31) == 0, "%s", head);
+    cr_assert(starts(head, "GET /x/y?q=1&r=a%20b HTTP/1.1\r\n"), "%s", head);
     cr_assert_str_eq(message_field(head, "host"), "a.test");
     cr_assert_eq(message_field_count(head, "host"), 1);
     cr_assert_str_eq(message_field(head, "user-agent"), "mine");
@@ -49,7 +49,7 @@ SCENARIO(proxy, host_is_kept_as_sent_but_looked_up_in_normal_form)
 {
     static const char *const spelled[] = { "A.Test", "a.test:80", "a.test.", "a.TEST.:8080",
                                            "a.test:" };
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
 
     for (unsigned i = 0; i < sizeof(spelled) / sizeof(spelled[0]); i++) {
@@ -64,7 +64,7 @@ SCENARIO(proxy, host_is_kept_as_sent_but_looked_up_in_normal_form)
 
 SCENARIO(proxy, addresses_are_hosts_too)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
 
     scene_redis(&s, "SET usher:host:192.0.2.7 %s", origin_at(o));
@@ -77,15 +77,15 @@ SCENARIO(proxy, addresses_are_hosts_too)
 
 SCENARIO(proxy, absolute_form_is_understood)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     const char *head = head_for(&s, o, "GET http://a.test/abs?x HTTP/1.1\r\nHost: a.test\r\n\r\n");
 
-    cr_assert(strncmp(head, "GET /abs?x HTTP/1.1\r\n", 22) == 0, "%s", head);
+    cr_assert(starts(head, "GET /abs?x HTTP/1.1\r\n"), "%s", head);
     head = head_for(&s, o, "GET http://a.test HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    cr_assert(strncmp(head, "GET / HTTP/1.1\r\n", 16) == 0, "%s", head);
+    cr_assert(starts(head, "GET / HTTP/1.1\r\n"), "%s", head);
     head = head_for(&s, o, "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    cr_assert(strncmp(head, "OPTIONS * HTTP/1.1\r\n", 20) == 0, "%s", head);
+    cr_assert(starts(head, "OPTIONS * HTTP/1.1\r\n"), "%s", head);
     scene_end(&s);
 }
 
@@ -110,7 +110,7 @@ SCENARIO(proxy, the_path_goes_on_in_normal_form)
         { "/plain-._~!$&'()*+,;=:@", "/plain-._~!$&'()*+,;=:@" },
         { "/?", "/?" },
     };
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -129,7 +129,7 @@ SCENARIO(proxy, what_is_between_two_hops_stays_there)
     static const char *const gone[] = { "keep-alive", "proxy-connection",    "te",
                                         "x-private",  "proxy-authorization", "x-second",
                                         "upgrade",    "connection",          "http2-settings" };
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     const char *head = head_for(
         &s, o,
@@ -147,7 +147,7 @@ SCENARIO(proxy, what_is_between_two_hops_stays_there)
 
 SCENARIO(proxy, connection_cannot_take_away_what_the_edge_must_send)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct response r = scene_exchange(
         &s, "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: host, content-length, x-forwarded-for"
@@ -166,7 +166,7 @@ SCENARIO(proxy, a_response_sheds_hop_fields_and_usher_fields)
 {
     static const char *const gone[] = { "keep-alive",   "x-private",        "usher-fault",
                                         "usher-secret", "proxy-connection", "upgrade" };
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
@@ -177,7 +177,7 @@ SCENARIO(proxy, a_response_sheds_hop_fields_and_usher_fields)
                       "Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok");
     r = client_get(c, "a.test", "/");
     cr_assert_eq(r.status, 299);
-    cr_assert(strncmp(r.head, "HTTP/1.1 299 Odd enough\r\n", 25) == 0, "%s", r.head);
+    cr_assert(starts(r.head, "HTTP/1.1 299 Odd enough\r\n"), "%s", r.head);
     cr_assert_str_eq(r.text, "ok");
     for (unsigned i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
         cr_assert_null(response_field(&r, gone[i]), "%s came:\n%s", gone[i], r.head);
@@ -185,13 +185,13 @@ SCENARIO(proxy, a_response_sheds_hop_fields_and_usher_fields)
     cr_assert_str_eq(response_field(&r, "server"), "theirs");
     cr_assert_eq(message_field_count(r.head, "set-cookie"), 2);
     cr_assert_eq(message_field_count(r.head, "date"), 1);
-    cr_assert_eq(client_get(c, "a.test", "/").status, 299);
+    expect_status(client_get(c, "a.test", "/"), 299);
     scene_end(&s);
 }
 
 SCENARIO(proxy, forwarded_fields_are_the_edges_word_only)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     const char *head =
         head_for(&s, o,
@@ -211,7 +211,7 @@ SCENARIO(proxy, forwarded_fields_are_the_edges_word_only)
 
 SCENARIO(proxy, forwarded_can_be_asked_for)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("one");
     const char *forwarded;
 
@@ -224,7 +224,7 @@ SCENARIO(proxy, forwarded_can_be_asked_for)
     cr_assert(has(forwarded, "host=\"a.test:81\"") && has(forwarded, "proto=http"), "%s",
               forwarded);
     cr_assert_not(has(forwarded, "9.9.9.9"));
-    cr_assert_eq(client_get_once(s.edge.also[1], "a.test", "/").status, 200);
+    expect_status(client_get_once(s.edge.also[1], "a.test", "/"), 200);
     forwarded = message_field(origin_last(o)->head, "forwarded");
     cr_assert(has(forwarded, "for=\"[::1]\""), "%s", forwarded);
     scene_end(&s);
@@ -232,7 +232,7 @@ SCENARIO(proxy, forwarded_can_be_asked_for)
 
 SCENARIO(proxy, via_and_cdn_loop_name_the_edge)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("one");
     struct response r;
     const char *head;
@@ -256,7 +256,7 @@ SCENARIO(proxy, a_loop_ends_with_508)
         "CDN-Loop: other, Edge.Test; x=\"y,z\"",
         "CDN-Loop: other\r\nCDN-Loop: edge.test;a=b",
     };
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("one");
 
     scene_start(&s, .flags = { "--cdn-id", "edge.test" });
@@ -269,16 +269,15 @@ SCENARIO(proxy, a_loop_ends_with_508)
         cr_assert_str_eq(response_fault(&r), "loop_detected");
     }
     cr_assert_eq(origin_requests(o), 0);
-    cr_assert_eq(
-        scene_exchange(&s, "GET / HTTP/1.1\r\nHost: a.test\r\nCDN-Loop: edge.test.no\r\n\r\n")
-            .status,
+    expect_status(
+        scene_exchange(&s, "GET / HTTP/1.1\r\nHost: a.test\r\nCDN-Loop: edge.test.no\r\n\r\n"),
         200);
     scene_end(&s);
 }
 
 SCENARIO(proxy, an_edge_that_is_its_own_endpoint_finds_the_loop)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "SET usher:host:a.test %s", s.edge.at);
@@ -288,7 +287,7 @@ SCENARIO(proxy, an_edge_that_is_its_own_endpoint_finds_the_loop)
 
 SCENARIO(proxy, head_gets_a_head_and_no_body)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
@@ -300,20 +299,20 @@ SCENARIO(proxy, head_gets_a_head_and_no_body)
     cr_assert_str_eq(client_get(c, "a.test", "/").text, "one");
     origin_answers(o, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     client_send(c, "HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    cr_assert_eq(client_read_to_head(c).status, 200);
+    expect_status(client_read_to_head(c), 200);
     origin_script(o, NULL, NULL);
     origin_answers(o, NULL);
     cr_assert_str_eq(client_get(c, "a.test", "/").text, "one");
     /* a fault's answer to HEAD has no body either */
     client_send(c, "HEAD / HTTP/1.1\r\nHost: nobody.test\r\n\r\n");
-    cr_assert_eq(client_read_to_head(c).status, 404);
+    expect_status(client_read_to_head(c), 404);
     cr_assert_str_eq(client_get(c, "a.test", "/").text, "one");
     scene_end(&s);
 }
 
 SCENARIO(proxy, responses_204_and_304_have_no_body)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
@@ -336,7 +335,7 @@ SCENARIO(proxy, responses_204_and_304_have_no_body)
 
 SCENARIO(proxy, a_1_0_client_gets_what_it_understands)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
@@ -366,7 +365,7 @@ SCENARIO(proxy, a_1_0_client_gets_what_it_understands)
 
 SCENARIO(proxy, a_1_0_client_without_host_is_refused)
 {
-    struct scene s;
+    static struct scene s;
     struct response r;
 
     begin(&s);
@@ -379,7 +378,7 @@ SCENARIO(proxy, a_1_0_client_without_host_is_refused)
 
 SCENARIO(proxy, a_1_0_endpoint_is_understood)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct response r;
 
@@ -395,7 +394,7 @@ SCENARIO(proxy, every_usual_method_passes)
 {
     static const char *const methods[] = { "GET",     "POST",     "PUT",    "DELETE", "PATCH",
                                            "OPTIONS", "PROPFIND", "REPORT", "MKCOL",  "LOCK" };
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -410,7 +409,7 @@ SCENARIO(proxy, every_usual_method_passes)
 
 SCENARIO(proxy, faults_are_named_in_the_response_and_counted)
 {
-    struct scene s;
+    static struct scene s;
     struct response r;
 
     begin(&s);
@@ -419,7 +418,7 @@ SCENARIO(proxy, faults_are_named_in_the_response_and_counted)
     cr_assert_eq(r.status, 404);
     cr_assert_str_eq(response_fault(&r), "unknown_host");
     cr_assert(has(response_field(&r, "content-type"), "text/plain"), "%s", r.head);
-    cr_assert(strncmp(r.text, "404 Not Found\nunknown_host: ", 28) == 0, "%s", r.text);
+    cr_assert(starts(r.text, "404 Not Found\nunknown_host: "), "%s", r.text);
     r = scene_get(&s, "refused.test", "/");
     cr_assert_eq(r.status, 502);
     cr_assert_str_eq(response_fault(&r), "connect_failed");
@@ -432,14 +431,23 @@ SCENARIO(proxy, faults_are_named_in_the_response_and_counted)
 
 SCENARIO(proxy, a_fault_keeps_the_connection_where_the_framing_is_sound)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
+    struct response r;
 
     begin(&s);
     c = scene_open(&s);
-    cr_assert_eq(client_get(c, "nobody.test", "/").status, 404);
-    client_send(c, "POST / HTTP/1.1\r\nHost: nobody.test\r\nContent-Length: 5\r\n\r\nhello");
-    cr_assert_eq(client_read(c).status, 404);
-    cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+    for (unsigned i = 0; i < 3; i++)
+        expect_status(client_get(c, "nobody.test", "/"), 404);
+    expect_status(client_get(c, "a.test", "/"), 200);
+    /* a body that nobody reads may end it, but not unsaid, and it is never taken for a request */
+    client_send(c, "POST / HTTP/1.1\r\nHost: nobody.test\r\nContent-Length: 35\r\n\r\n"
+                   "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n\r\n");
+    r = client_read(c);
+    cr_assert_eq(r.status, 404);
+    if (has(response_field(&r, "connection"), "close"))
+        cr_assert(client_ended(c, AWAIT_MS));
+    else
+        expect_status(client_get(c, "nobody.test", "/"), 404);
     scene_end(&s);
 }

@@ -17,7 +17,7 @@ static struct origin *begin(struct scene *s)
 
 SCENARIO(keepalive, one_connection_carries_many_requests_both_sides)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -36,7 +36,7 @@ SCENARIO(keepalive, one_connection_carries_many_requests_both_sides)
 
 SCENARIO(keepalive, clients_share_the_pool)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
 
     for (unsigned i = 0; i < 20; i++)
@@ -47,7 +47,7 @@ SCENARIO(keepalive, clients_share_the_pool)
 
 SCENARIO(keepalive, connection_close_is_honoured)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
     struct response r;
 
@@ -68,9 +68,9 @@ static void echo_target(struct origin_conn *c, struct origin_request *r, void *a
 
 SCENARIO(keepalive, pipelined_requests_are_answered_in_order)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s), *slow = origin_start("slow");
-    struct gate gate = GATE_CLOSED;
+    static struct gate gate = GATE_CLOSED;
     struct client *c = scene_open(&s);
 
     origin_script(o, echo_target, NULL);
@@ -87,7 +87,7 @@ SCENARIO(keepalive, pipelined_requests_are_answered_in_order)
     gate_open(&gate);
     cr_assert_str_eq(client_read(c).text, "slow");
     cr_assert_str_eq(client_read(c).text, "/3");
-    cr_assert_eq(client_read(c).status, 404);
+    expect_status(client_read(c), 404);
     cr_assert_str_eq(client_read(c).text, "/5");
     cr_assert(client_ended(c, AWAIT_MS));
     scene_end(&s);
@@ -95,7 +95,7 @@ SCENARIO(keepalive, pipelined_requests_are_answered_in_order)
 
 SCENARIO(keepalive, a_deep_pipeline_is_answered_whole)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -112,7 +112,7 @@ SCENARIO(keepalive, a_request_may_come_byte_by_byte)
     static const char request[] = "\r\nPOST /x?y HTTP/1.1\r\nHost: a.test\r\n"
                                   "Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n"
                                   "0\r\nX-After: 1\r\n\r\nGET /z HTTP/1.1\r\nHost: a.test\r\n\r\n";
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -144,7 +144,7 @@ SCENARIO(keepalive, a_response_may_come_byte_by_byte)
 {
     static char raw[] = "HTTP/1.1 200 Fine\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n"
                         "4\r\nabcd\r\n2\r\nef\r\n0\r\nX-After: 2\r\n\r\n";
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
@@ -154,7 +154,7 @@ SCENARIO(keepalive, a_response_may_come_byte_by_byte)
     cr_assert_eq(r.status, 200);
     cr_assert_str_eq(r.text, "abcdef");
     cr_assert_str_eq(r.body.trailers, "X-After: 2\r\n");
-    cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+    expect_status(client_get(c, "a.test", "/"), 200);
     cr_assert_eq(origin_connections(o), 1);
     scene_end(&s);
 }
@@ -173,7 +173,7 @@ static void once_per_connection(struct origin_conn *c, struct origin_request *r,
 SCENARIO(keepalive, a_stale_connection_is_retried_once_for_get)
 {
     static unsigned answered[64];
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -192,13 +192,13 @@ SCENARIO(keepalive, a_stale_connection_is_retried_once_for_get)
 SCENARIO(keepalive, a_stale_connection_is_not_retried_for_post)
 {
     static unsigned answered[64];
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
 
     origin_script(o, once_per_connection, answered);
-    cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+    expect_status(client_get(c, "a.test", "/"), 200);
     client_send(c, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
     r = client_read(c);
     cr_assert_eq(r.status, 502, "%d %s", r.status, r.why);
@@ -216,7 +216,7 @@ static void always_hang_up(struct origin_conn *c, struct origin_request *r, void
 
 SCENARIO(keepalive, a_fresh_connection_that_closes_is_not_retried)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
 
     origin_script(o, always_hang_up, NULL);
@@ -227,11 +227,11 @@ SCENARIO(keepalive, a_fresh_connection_that_closes_is_not_retried)
 
 SCENARIO(keepalive, connections_the_endpoint_closed_are_not_used)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
-    cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+    expect_status(client_get(c, "a.test", "/"), 200);
     await(scene_metric(&s, "usher_upstream_connections{state=\"idle\"}") == 1);
     origin_drop_connections(o);
     await(scene_metric(&s, "usher_upstream_connections{state=\"idle\"}") == 0);
@@ -243,7 +243,7 @@ SCENARIO(keepalive, connections_the_endpoint_closed_are_not_used)
 
 SCENARIO(keepalive, an_endpoint_that_says_close_is_not_used_again)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -261,7 +261,7 @@ SCENARIO(keepalive, an_endpoint_that_says_close_is_not_used_again)
 
 SCENARIO(keepalive, bytes_behind_a_response_are_never_anothers)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
@@ -276,10 +276,10 @@ SCENARIO(keepalive, bytes_behind_a_response_are_never_anothers)
 
 SCENARIO(keepalive, an_idle_connection_that_speaks_unasked_is_dropped)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
-    struct gate gate = GATE_CLOSED;
+    static struct gate gate = GATE_CLOSED;
 
     (void)gate;
     origin_answers(o, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 408 Timeout\r\n\r\n");
@@ -291,7 +291,7 @@ SCENARIO(keepalive, an_idle_connection_that_speaks_unasked_is_dropped)
 
 SCENARIO(keepalive, upstream_connections_idle_too_long_are_closed)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("one");
 
     scene_start(&s, .workers = 1, .flags = { "--upstream-idle-timeout", "200ms" });
@@ -305,9 +305,9 @@ SCENARIO(keepalive, upstream_connections_idle_too_long_are_closed)
 
 SCENARIO(keepalive, a_client_that_goes_ends_its_exchange)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
-    struct gate gate = GATE_CLOSED;
+    static struct gate gate = GATE_CLOSED;
     struct client *c = scene_open(&s);
 
     origin_script(o, origin_at_gate, &gate);
@@ -323,9 +323,9 @@ SCENARIO(keepalive, a_client_that_goes_ends_its_exchange)
 
 SCENARIO(keepalive, a_client_that_sends_no_more_still_gets_its_answer)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
-    struct gate gate = GATE_CLOSED;
+    static struct gate gate = GATE_CLOSED;
     struct client *c = scene_open(&s);
 
     origin_script(o, origin_at_gate, &gate);
@@ -340,7 +340,7 @@ SCENARIO(keepalive, a_client_that_sends_no_more_still_gets_its_answer)
 
 SCENARIO(keepalive, interim_responses_pass_before_the_final_one)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
@@ -352,13 +352,13 @@ SCENARIO(keepalive, interim_responses_pass_before_the_final_one)
     cr_assert_eq(r.status, 103);
     cr_assert_str_eq(response_field(&r, "link"), "</a.css>");
     cr_assert_null(response_field(&r, "x"));
-    cr_assert_eq(client_read(c).status, 102);
+    expect_status(client_read(c), 102);
     cr_assert_str_eq(client_read(c).text, "ok");
     cr_assert_str_eq(client_get(c, "a.test", "/").head, r.head, "and so again");
     client_close(c);
     /* HTTP/1.0 has no interim responses */
     c = scene_open(&s);
     client_send(c, "GET / HTTP/1.0\r\nHost: a.test\r\n\r\n");
-    cr_assert_eq(client_read(c).status, 200);
+    expect_status(client_read(c), 200);
     scene_end(&s);
 }

@@ -11,7 +11,7 @@
 
 SCENARIO(routing, exact_host_beats_wildcards_and_the_longest_wildcard_wins)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_host(&s, "*", origin_start("any"));
@@ -29,7 +29,7 @@ SCENARIO(routing, exact_host_beats_wildcards_and_the_longest_wildcard_wins)
 
 SCENARIO(routing, an_unknown_host_is_404)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_host(&s, "*.a.test", origin_start("one"));
@@ -41,7 +41,7 @@ SCENARIO(routing, an_unknown_host_is_404)
 
 SCENARIO(routing, a_new_host_is_served_though_it_was_unknown)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     await_fault(&s, "a.test", "unknown_host");
@@ -52,7 +52,7 @@ SCENARIO(routing, a_new_host_is_served_though_it_was_unknown)
 
 SCENARIO(routing, a_new_wildcard_undoes_the_unknown_and_the_shorter_below_it)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     await_fault(&s, "a.b.test", "unknown_host");
@@ -73,7 +73,7 @@ SCENARIO(routing, a_new_wildcard_undoes_the_unknown_and_the_shorter_below_it)
 
 SCENARIO(routing, a_host_moves_to_another_origin)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *two = origin_start("two");
 
     scene_start(&s);
@@ -88,7 +88,7 @@ SCENARIO(routing, a_host_moves_to_another_origin)
 
 SCENARIO(routing, a_kept_alive_client_sees_the_move)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
 
     scene_start(&s);
@@ -102,7 +102,7 @@ SCENARIO(routing, a_kept_alive_client_sees_the_move)
 
 SCENARIO(routing, a_change_is_live_within_milliseconds)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *two = origin_start("two");
     struct client *c[4];
     unsigned late = 0;
@@ -128,7 +128,7 @@ SCENARIO(routing, a_change_is_live_within_milliseconds)
 
 SCENARIO(routing, a_host_is_a_tenants_and_moves_to_another)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(origin_start("acme")));
@@ -146,7 +146,7 @@ SCENARIO(routing, a_host_is_a_tenants_and_moves_to_another)
 
 SCENARIO(routing, a_host_may_override_what_its_tenant_says)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(origin_start("acme")));
@@ -163,7 +163,7 @@ SCENARIO(routing, a_host_may_override_what_its_tenant_says)
 
 SCENARIO(routing, a_tenant_changes_its_service)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_endpoint(&s, "blue", origin_start("blue"));
@@ -181,7 +181,7 @@ SCENARIO(routing, a_tenant_changes_its_service)
 
 SCENARIO(routing, a_tenants_status_closes_and_opens_its_hosts)
 {
-    struct scene s;
+    static struct scene s;
     struct response r;
 
     scene_start(&s);
@@ -201,7 +201,7 @@ SCENARIO(routing, a_tenants_status_closes_and_opens_its_hosts)
 
 SCENARIO(routing, a_site_without_to_has_no_route)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "HSET usher:tenant:acme status active");
@@ -214,7 +214,7 @@ SCENARIO(routing, a_site_without_to_has_no_route)
 
 SCENARIO(routing, an_endpoint_is_added_and_taken_out)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *two = origin_start("two");
 
     scene_start(&s, .workers = 1);
@@ -235,7 +235,7 @@ SCENARIO(routing, an_endpoint_is_added_and_taken_out)
 
 SCENARIO(routing, round_robin_keeps_the_weights)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *three = origin_start("three"),
                   *none = origin_start("none");
     struct client *c;
@@ -247,7 +247,7 @@ SCENARIO(routing, round_robin_keeps_the_weights)
     scene_redis(&s, "SET usher:host:a.test service:web");
     c = scene_open(&s);
     for (unsigned i = 0; i < 40; i++)
-        cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+        expect_status(client_get(c, "a.test", "/"), 200);
     cr_assert_eq(origin_requests(one), 10);
     cr_assert_eq(origin_requests(three), 30);
     cr_assert_eq(origin_requests(none), 0);
@@ -256,7 +256,7 @@ SCENARIO(routing, round_robin_keeps_the_weights)
 
 SCENARIO(routing, random_keeps_the_weights_roughly)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *three = origin_start("three");
     struct client *c;
 
@@ -266,7 +266,7 @@ SCENARIO(routing, random_keeps_the_weights_roughly)
     scene_redis(&s, "SET usher:host:a.test service:web");
     c = scene_open(&s);
     for (unsigned i = 0; i < 800; i++)
-        cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+        expect_status(client_get(c, "a.test", "/"), 200);
     /* 200 expected, deviation 12: eight of them */
     cr_assert(origin_requests(one) > 100 && origin_requests(one) < 300, "%u of 800",
               origin_requests(one));
@@ -275,7 +275,7 @@ SCENARIO(routing, random_keeps_the_weights_roughly)
 
 SCENARIO(routing, several_endpoints_in_one_string_take_turns)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *two = origin_start("two");
     struct client *c;
 
@@ -283,7 +283,7 @@ SCENARIO(routing, several_endpoints_in_one_string_take_turns)
     scene_redis(&s, "SET usher:host:a.test '%s  %s'", origin_at(one), origin_at(two));
     c = scene_open(&s);
     for (unsigned i = 0; i < 20; i++)
-        cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+        expect_status(client_get(c, "a.test", "/"), 200);
     cr_assert_eq(origin_requests(one), 10);
     cr_assert_eq(origin_requests(two), 10);
     scene_end(&s);
@@ -291,7 +291,7 @@ SCENARIO(routing, several_endpoints_in_one_string_take_turns)
 
 SCENARIO(routing, all_weights_zero_is_no_endpoint)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "HSET usher:endpoints:web %s 0", origin_at(origin_start("one")));
@@ -302,7 +302,7 @@ SCENARIO(routing, all_weights_zero_is_no_endpoint)
 
 SCENARIO(routing, what_is_deleted_is_gone)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(origin_start("one")));
@@ -322,7 +322,7 @@ SCENARIO(routing, what_is_deleted_is_gone)
 
 SCENARIO(routing, a_ttl_runs_out_at_its_moment)
 {
-    struct scene s;
+    static struct scene s;
     uint64_t start;
 
     scene_start(&s);
@@ -339,7 +339,7 @@ SCENARIO(routing, a_ttl_runs_out_at_its_moment)
 
 SCENARIO(routing, a_ttl_of_a_tenant_and_of_endpoints_counts_too)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "DEBUG SET-ACTIVE-EXPIRE 0");
@@ -356,7 +356,7 @@ SCENARIO(routing, a_ttl_of_a_tenant_and_of_endpoints_counts_too)
 
 SCENARIO(routing, a_ttl_taken_back_or_moved_is_obeyed)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "DEBUG SET-ACTIVE-EXPIRE 0");
@@ -369,7 +369,7 @@ SCENARIO(routing, a_ttl_taken_back_or_moved_is_obeyed)
 
 SCENARIO(routing, rename_moves_a_host)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_host(&s, "a.test", origin_start("one"));
@@ -383,7 +383,7 @@ SCENARIO(routing, rename_moves_a_host)
 
 SCENARIO(routing, scripts_and_other_ways_to_write_are_seen)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *two = origin_start("two");
 
     scene_start(&s);
@@ -404,7 +404,7 @@ SCENARIO(routing, scripts_and_other_ways_to_write_are_seen)
 
 SCENARIO(routing, a_value_written_again_unchanged_swaps_nothing)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("one");
 
     scene_start(&s, .workers = 1);
@@ -420,9 +420,9 @@ SCENARIO(routing, a_value_written_again_unchanged_swaps_nothing)
 
 SCENARIO(routing, running_exchanges_end_as_they_began)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("old");
-    struct gate gate = GATE_CLOSED;
+    static struct gate gate = GATE_CLOSED;
     struct client *c;
 
     scene_start(&s);
@@ -442,8 +442,8 @@ SCENARIO(routing, running_exchanges_end_as_they_began)
 
 SCENARIO(routing, two_edges_hear_the_same)
 {
-    struct scene s;
-    struct edge other;
+    static struct scene s;
+    static struct edge other;
 
     scene_start(&s);
     scene_second_edge(&s, &other, NULL);

@@ -59,9 +59,9 @@ static void *ask(void *owner)
 SCENARIO(swaps, host_tenant_service_and_endpoints_change_as_one)
 {
     static const char *const right[] = { "even", "odd", NULL };
-    struct scene s;
+    static struct scene s;
     struct origin *even = origin_start("even"), *odd = origin_start("odd");
-    struct asking asking[3] = { 0 };
+    static struct asking asking[3];
     pthread_t threads[3];
     unsigned asked = 0;
 
@@ -107,7 +107,7 @@ SCENARIO(swaps, host_tenant_service_and_endpoints_change_as_one)
  * worker applies a change in one mail: two requests in one pipeline are read in one turn. */
 SCENARIO(swaps, two_services_trade_endpoints_as_one)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *even = origin_start("even"), *odd = origin_start("odd");
     struct client *c;
     unsigned mixed = 0, n;
@@ -147,7 +147,7 @@ SCENARIO(swaps, two_services_trade_endpoints_as_one)
 
 SCENARIO(swaps, the_last_of_many_writes_is_what_stays)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o[4];
 
     scene_start(&s);
@@ -164,7 +164,7 @@ SCENARIO(swaps, the_last_of_many_writes_is_what_stays)
 
 SCENARIO(swaps, a_thousand_hosts_changed_at_once_are_all_right)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *two = origin_start("two");
     struct client *c;
 

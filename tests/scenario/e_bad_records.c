@@ -31,7 +31,7 @@ struct bad {
 
 static const struct bad bad_hosts[] = {
     { "SET " HOST " nonsense", "nonsense", "expected" },
-    { "SET " HOST " 10.0.0.5", "10.0.0.5", "port" },
+    { "SET " HOST " 10.0.0.5", "10.0.0.5", "PORT" },
     { "SET " HOST " 10.0.0.5:99999", "99999", "1 to 65535" },
     { "SET " HOST " 10.0.0.5:0", ":0", "1 to 65535" },
     { "SET " HOST " '127.0.0.1:80 300.1.1.1:80'", "300.1.1.1", "expected" },
@@ -53,7 +53,7 @@ static const struct bad bad_hosts[] = {
 
 SCENARIO(bad_records, each_kind_keeps_the_last_good_version_and_says_what_is_wrong)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("good");
     unsigned n = sizeof(bad_hosts) / sizeof(bad_hosts[0]);
 
@@ -81,7 +81,7 @@ SCENARIO(bad_records, each_kind_keeps_the_last_good_version_and_says_what_is_wro
 
 SCENARIO(bad_records, without_a_good_version_it_is_503_bad_record)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *any = origin_start("any");
 
     scene_start(&s);
@@ -99,7 +99,7 @@ SCENARIO(bad_records, without_a_good_version_it_is_503_bad_record)
 
 SCENARIO(bad_records, one_bad_record_touches_no_other)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_host(&s, "good.test", origin_start("good"));
@@ -111,7 +111,7 @@ SCENARIO(bad_records, one_bad_record_touches_no_other)
 
 SCENARIO(bad_records, an_error_names_its_field_time_and_edge)
 {
-    struct scene s;
+    static struct scene s;
     char *error;
 
     scene_start(&s, .flags = { "--name", "edge-seven" });
@@ -127,7 +127,7 @@ SCENARIO(bad_records, an_error_names_its_field_time_and_edge)
 
 SCENARIO(bad_records, are_found_though_nobody_asked_for_them)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "SET usher:host:never.asked nonsense");
@@ -135,7 +135,7 @@ SCENARIO(bad_records, are_found_though_nobody_asked_for_them)
     scene_redis(&s, "HSET usher:endpoints:nobodys 10.0.0.1:80 heavy");
     await_error(&s, "usher:endpoints:nobodys", "heavy", "weight");
     scene_redis(&s, "HSET usher:endpoints:nobodys2 10.0.0.1 100");
-    await_error(&s, "usher:endpoints:nobodys2", "10.0.0.1", "port");
+    await_error(&s, "usher:endpoints:nobodys2", "10.0.0.1", "PORT");
     scene_redis(&s, "HSET usher:endpoints:nobodys3 10.0.0.1:80 1001");
     await_error(&s, "usher:endpoints:nobodys3", "1001", "1000");
     scene_redis(&s, "HSET usher:service:nobodys balance best");
@@ -159,7 +159,7 @@ SCENARIO(bad_records, are_found_though_nobody_asked_for_them)
 
 SCENARIO(bad_records, mended_ones_are_live_and_their_error_goes)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "SET " HOST " nonsense");
@@ -175,7 +175,7 @@ SCENARIO(bad_records, mended_ones_are_live_and_their_error_goes)
 
 SCENARIO(bad_records, deleted_ones_are_gone_with_their_error)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_host(&s, "a.test", origin_start("good"));
@@ -191,7 +191,7 @@ SCENARIO(bad_records, deleted_ones_are_gone_with_their_error)
 
 SCENARIO(bad_records, one_version_is_logged_and_counted_once)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "SET " HOST " nonsense");
@@ -210,7 +210,7 @@ SCENARIO(bad_records, one_version_is_logged_and_counted_once)
 
 SCENARIO(bad_records, a_missing_thing_that_comes_heals_who_waits_for_it)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "SET " HOST " tenant:late");
@@ -226,7 +226,7 @@ SCENARIO(bad_records, a_missing_thing_that_comes_heals_who_waits_for_it)
 
 SCENARIO(bad_records, a_tenant_with_nonsense_serves_all_its_hosts_as_before)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(origin_start("good")));
@@ -245,7 +245,7 @@ SCENARIO(bad_records, a_tenant_with_nonsense_serves_all_its_hosts_as_before)
 
 SCENARIO(bad_records, endpoints_with_nonsense_serve_as_before)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = origin_start("good");
 
     scene_start(&s);
@@ -271,7 +271,7 @@ SCENARIO(bad_records, endpoints_with_nonsense_serve_as_before)
 
 SCENARIO(bad_records, a_huge_value_is_refused_unread)
 {
-    struct scene s;
+    static struct scene s;
     size_t len = 64u << 20;
     char *huge = malloc(len);
     long before;
@@ -300,7 +300,7 @@ SCENARIO(bad_records, a_huge_value_is_refused_unread)
 SCENARIO(bad_records, any_bytes_can_stand_there)
 {
     static const char odd[] = "a\0b\r\n\xff\xfe\"\\ {}";
-    struct scene s;
+    static struct scene s;
     char *error;
 
     scene_start(&s);
@@ -319,7 +319,7 @@ SCENARIO(bad_records, any_bytes_can_stand_there)
 
 SCENARIO(bad_records, errors_of_a_dead_edge_are_taken_away)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s, .without_edge = true);
     scene_host(&s, "a.test", origin_start("good"));
@@ -336,7 +336,7 @@ SCENARIO(bad_records, errors_of_a_dead_edge_are_taken_away)
 
 SCENARIO(bad_records, there_is_a_bound_on_how_many_are_listed)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s);
     for (unsigned i = 0; i < 3000; i++)
@@ -356,7 +356,7 @@ SCENARIO(bad_records, there_is_a_bound_on_how_many_are_listed)
 
 SCENARIO(bad_records, an_edge_that_may_not_write_errors_serves_on)
 {
-    struct scene s;
+    static struct scene s;
 
     scene_start(&s, .without_edge = true);
     scene_redis(&s, "SET usher:errors 'of a wrong type'");

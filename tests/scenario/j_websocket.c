@@ -37,7 +37,7 @@ static struct client *upgraded(struct scene *s)
 
 SCENARIO(websocket, the_handshake_passes_and_bytes_go_both_ways)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = upgraded(&s);
     const char *head = origin_last(o)->head;
@@ -59,7 +59,7 @@ SCENARIO(websocket, the_handshake_passes_and_bytes_go_both_ways)
 
 SCENARIO(websocket, any_octets_pass_in_bulk)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
     char piece[65536], *back;
 
@@ -88,13 +88,13 @@ static void talk_first(struct origin_conn *c, struct origin_request *r, void *ar
 
 SCENARIO(websocket, bytes_behind_either_head_are_the_tunnels_first)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
 
     origin_script(o, talk_first, NULL);
     client_send(c, UPGRADE "early!");
-    cr_assert_eq(client_read_head(c).status, 101);
+    expect_status(client_read_head(c), 101);
     cr_assert_str_eq(client_read_bytes(c, 19), "hello with the head");
     cr_assert(client_ended(c, AWAIT_MS), "the endpoint's end is the client's");
     cr_assert(origin_last(o)->body_read, "what came behind the client's head got lost");
@@ -103,7 +103,7 @@ SCENARIO(websocket, bytes_behind_either_head_are_the_tunnels_first)
 
 SCENARIO(websocket, a_tunnel_outlives_limits_for_requests)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
 
     begin(&s);
@@ -118,7 +118,7 @@ SCENARIO(websocket, a_tunnel_outlives_limits_for_requests)
 
 SCENARIO(websocket, half_a_close_lets_the_other_way_finish)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
 
     begin(&s);
@@ -133,7 +133,7 @@ SCENARIO(websocket, half_a_close_lets_the_other_way_finish)
 
 SCENARIO(websocket, an_endpoint_may_refuse_to_upgrade)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
     struct response r;
@@ -159,7 +159,7 @@ SCENARIO(websocket, other_upgrades_are_not_passed_on)
         "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Content-Length: 1\r\n\r\nx",
     };
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
 
     origin_script(o, NULL, NULL);
@@ -174,7 +174,7 @@ SCENARIO(websocket, other_upgrades_are_not_passed_on)
 
 SCENARIO(websocket, an_upgrade_nobody_asked_for_is_502)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
 
     expect_fault(&s, "a.test", "bad_response");
@@ -196,7 +196,7 @@ static void flood(struct origin_conn *c, struct origin_request *r, void *arg)
 
 SCENARIO(websocket, a_slow_reader_of_a_tunnel_makes_no_memory_grow)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *o = begin(&s);
     struct client *c;
     long before, most = 0;
@@ -206,7 +206,7 @@ SCENARIO(websocket, a_slow_reader_of_a_tunnel_makes_no_memory_grow)
     origin_script(o, flood, NULL);
     c = client_open_narrow(s.edge.at);
     client_send(c, UPGRADE);
-    cr_assert_eq(client_read_head(c).status, 101);
+    expect_status(client_read_head(c), 101);
     for (unsigned i = 0; i < 50; i++) {
         client_read_bytes(c, 4096);
         if (process_rss_kb(&s.edge.process) > most)

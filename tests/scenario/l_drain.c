@@ -37,7 +37,7 @@ SCENARIO(drain, an_idle_edge_ends_at_once_with_0)
     static const int signals[] = { SIGTERM, SIGINT };
 
     for (unsigned i = 0; i < 2; i++) {
-        struct scene s;
+        static struct scene s;
 
         begin(&s, NULL, NULL, NULL);
         process_signal(&s.edge.process, signals[i]);
@@ -50,14 +50,14 @@ SCENARIO(drain, an_idle_edge_ends_at_once_with_0)
 
 SCENARIO(drain, what_runs_is_finished_and_says_close)
 {
-    struct scene s;
-    struct gate gate = GATE_CLOSED;
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
     struct client *c, *idle;
     struct response r;
 
     begin(&s, &gate, NULL, NULL);
     idle = scene_open(&s);
-    cr_assert_eq(client_get(idle, "nobody.test", "/").status, 404);
+    expect_status(client_get(idle, "nobody.test", "/"), 404);
     c = scene_open(&s);
     client_send(c, GET_A);
     await(gate_waiting(&gate) == 1);
@@ -79,7 +79,7 @@ SCENARIO(drain, what_runs_is_finished_and_says_close)
 
 SCENARIO(drain, a_download_under_way_arrives_whole)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
     struct body body;
     struct response r;
@@ -103,14 +103,14 @@ SCENARIO(drain, a_download_under_way_arrives_whole)
 
 SCENARIO(drain, drain_wait_serves_on_while_readyz_fails)
 {
-    struct scene s;
+    static struct scene s;
     uint64_t start;
 
     begin(&s, NULL, "--drain-wait", "700ms");
     start = await_now_ms();
     process_signal(&s.edge.process, SIGTERM);
     await(scene_ready(&s) == 503);
-    cr_assert_eq(client_get_once(s.edge.admin, "x", "/healthz").status, 200);
+    expect_status(client_get_once(s.edge.admin, "x", "/healthz"), 200);
     for (unsigned i = 0; i < 10; i++)
         expect_get(&s, "a.test", "/", 200, "one");
     cr_assert_lt(await_now_ms() - start, 650, "the test was too slow to say");
@@ -121,7 +121,7 @@ SCENARIO(drain, drain_wait_serves_on_while_readyz_fails)
 
 SCENARIO(drain, the_accept_queue_is_taken)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c[40];
     unsigned good = 0;
 
@@ -145,8 +145,8 @@ SCENARIO(drain, the_accept_queue_is_taken)
 
 SCENARIO(drain, drain_timeout_cuts_what_does_not_end)
 {
-    struct scene s;
-    struct gate gate = GATE_CLOSED;
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
     struct client *c;
     uint64_t start;
 
@@ -166,7 +166,7 @@ SCENARIO(drain, drain_timeout_cuts_what_does_not_end)
 
 SCENARIO(drain, tunnels_are_cut_at_the_end)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
     struct origin *o = begin(&s, NULL, "--drain-timeout", "400ms");
 
@@ -174,7 +174,7 @@ SCENARIO(drain, tunnels_are_cut_at_the_end)
     c = scene_open(&s);
     client_send(c, "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n"
                    "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n");
-    cr_assert_eq(client_read(c).status, 101);
+    expect_status(client_read(c), 101);
     process_signal(&s.edge.process, SIGTERM);
     expect_end(&s, AWAIT_MS);
     cr_assert(client_ended(c, AWAIT_MS));
@@ -183,8 +183,8 @@ SCENARIO(drain, tunnels_are_cut_at_the_end)
 
 SCENARIO(drain, a_request_pipelined_behind_the_last_is_not_lost_silently)
 {
-    struct scene s;
-    struct gate gate = GATE_CLOSED;
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
     struct client *c;
     struct response r;
 
@@ -199,7 +199,7 @@ SCENARIO(drain, a_request_pipelined_behind_the_last_is_not_lost_silently)
     cr_assert_eq(r.status, 200);
     /* either the first says close, and the client knows; or both are answered */
     if (response_field(&r, "connection") == NULL)
-        cr_assert_eq(client_read(c).status, 200);
+        expect_status(client_read(c), 200);
     cr_assert(client_ended(c, AWAIT_MS));
     expect_end(&s, AWAIT_MS);
     scene_end(&s);
@@ -207,8 +207,8 @@ SCENARIO(drain, a_request_pipelined_behind_the_last_is_not_lost_silently)
 
 SCENARIO(drain, no_request_fails_when_an_edge_of_two_ends)
 {
-    struct scene s;
-    struct edge other;
+    static struct scene s;
+    static struct edge other;
     unsigned good = 0, asked = 0;
     uint64_t until;
 
@@ -231,7 +231,7 @@ SCENARIO(drain, no_request_fails_when_an_edge_of_two_ends)
 
 SCENARIO(drain, ends_while_redis_is_away_or_stopped)
 {
-    struct scene s;
+    static struct scene s;
 
     begin(&s, NULL, NULL, NULL);
     redis_stop(&s.redis);
@@ -246,8 +246,8 @@ SCENARIO(drain, ends_while_redis_is_away_or_stopped)
 
 SCENARIO(drain, a_second_signal_ends_it_at_once)
 {
-    struct scene s;
-    struct gate gate = GATE_CLOSED;
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
     struct client *c;
     int code;
 
@@ -288,11 +288,11 @@ static pid_t child_of(pid_t parent)
 
 SCENARIO(drain, as_pid_1_it_hears_sigterm)
 {
-    struct scene s;
+    static struct scene s;
     const char *argv[32] = { "unshare", "--user", "--map-root-user",
                              "--pid",   "--fork", "--kill-child" };
     unsigned n = 6;
-    struct process inside;
+    static struct process inside;
     int code;
 
     scene_start(&s, .without_edge = true);
@@ -320,7 +320,7 @@ SCENARIO(drain, as_pid_1_it_hears_sigterm)
 
 SCENARIO(drain, signals_that_mean_nothing_end_nothing)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c;
 
     begin(&s, NULL, NULL, NULL);

@@ -61,8 +61,8 @@ static void end_load(struct load *l, pthread_t *threads, unsigned n)
 
 SCENARIO(flood, changes_under_load_fail_no_request)
 {
-    struct scene s;
-    struct load load[4] = { 0 };
+    static struct scene s;
+    static struct load load[4];
     pthread_t threads[4];
     struct origin *o[3];
 
@@ -91,8 +91,8 @@ SCENARIO(flood, changes_under_load_fail_no_request)
 
 SCENARIO(flood, redis_leaving_and_coming_under_load_fails_no_request)
 {
-    struct scene s;
-    struct load load[4] = { 0 };
+    static struct scene s;
+    static struct load load[4];
     pthread_t threads[4];
     struct origin *o = origin_start("one");
 
@@ -115,7 +115,7 @@ SCENARIO(flood, redis_leaving_and_coming_under_load_fails_no_request)
 
 SCENARIO(flood, a_thousand_connections_are_served_and_leave_nothing)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c[1000];
     unsigned good = 0, files = 0;
     long before = 0;
@@ -148,7 +148,7 @@ SCENARIO(flood, a_thousand_connections_are_served_and_leave_nothing)
 
 SCENARIO(flood, connections_that_come_and_go_leak_nothing)
 {
-    struct scene s;
+    static struct scene s;
     unsigned files;
 
     scene_start(&s, .workers = 1, .flags = { "--log-level", "info" });
@@ -163,7 +163,7 @@ SCENARIO(flood, connections_that_come_and_go_leak_nothing)
         else if (i % 4 == 1)
             client_send(c, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
         else if (i % 4 == 2)
-            cr_assert_eq(client_get(c, "a.test", "/").status, 200);
+            expect_status(client_get(c, "a.test", "/"), 200);
         if (i % 3 == 0)
             client_reset(c);
         else
@@ -179,7 +179,7 @@ SCENARIO(flood, connections_that_come_and_go_leak_nothing)
 
 SCENARIO(flood, an_idle_edge_uses_no_time)
 {
-    struct scene s;
+    static struct scene s;
     struct client *c[50];
     long cpu;
 
@@ -187,7 +187,7 @@ SCENARIO(flood, an_idle_edge_uses_no_time)
     scene_host(&s, "a.test", origin_start("one"));
     for (unsigned i = 0; i < 50; i++) {
         c[i] = scene_open(&s);
-        cr_assert_eq(client_get(c[i], "a.test", "/").status, 200);
+        expect_status(client_get(c[i], "a.test", "/"), 200);
     }
     cpu = process_cpu_ms(&s.edge.process);
     cr_assert(client_silent(c[0], 1500));
@@ -197,7 +197,7 @@ SCENARIO(flood, an_idle_edge_uses_no_time)
 
 SCENARIO(flood, ten_thousand_tenants_are_served_and_moved)
 {
-    struct scene s;
+    static struct scene s;
     struct origin *one = origin_start("one"), *two = origin_start("two");
     struct client *c;
 
