@@ -112,7 +112,7 @@ static void recycle(struct exchange *x)
     x->request_whole = x->body_forwarded = x->response_begun = x->response_whole = false;
     x->retried = x->client_paused = x->upstream_paused = false;
     x->status = 0;
-    x->asked_again = 0;
+    x->asked_again = x->interim_heads = 0;
     x->request_body_bytes = x->response_body_bytes = 0;
     list_prepend(&x->w->spare, &x->node); /* the warmest first */
     x->w->spare_count++;

@@ -78,6 +78,7 @@ struct exchange {
     bool response_begun; /* a final head was given to the client */
     bool response_whole;
     bool retried;
+    uint8_t interim_heads;
     uint8_t asked_again;  /* its site was evicted between the answer and its use */
     bool client_paused;   /* we stopped the client's body: the upstream is slow */
     bool upstream_paused; /* we stopped the upstream: the client is slow */

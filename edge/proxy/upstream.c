@@ -15,6 +15,8 @@
 #include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
 
+#define INTERIM_MOST 32
+
 static struct upstream *upstream_of(struct conn *c)
 {
     return LIST_ITEM(c, struct upstream, conn);
@@ -80,6 +82,10 @@ static bool take_head(struct upstream *u, const char *bytes, size_t len, size_t 
         return false;
     }
     if (h->status < 200) {
+        if (x->interim_heads++ == INTERIM_MOST) { /* nobody holds these back: no end of them */
+            lose(u, FAULT_bad_response);
+            return false;
+        }
         exchange_on_interim_head(x);
         head_clear(h);
         parser_start(&u->parser, h);
