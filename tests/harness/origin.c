@@ -428,8 +428,21 @@ struct origin_request *origin_last(struct origin *o)
     READ_LOCKED(struct origin_request *, o->requests[o->count - 1]);
 }
 
+/* A client may have its answer before the origin's thread waits again. */
+static bool all_wait(struct origin *o)
+{
+    bool all_do = true;
+
+    pthread_mutex_lock(&o->lock);
+    for (unsigned i = 0; i < o->connections; i++)
+        all_do = all_do && (o->slots[i]->done || o->slots[i]->waits);
+    pthread_mutex_unlock(&o->lock);
+    return all_do;
+}
+
 void origin_drop_connections(struct origin *o)
 {
+    (void)eventually(all_wait(o), 1000);
     pthread_mutex_lock(&o->lock);
     for (unsigned i = 0; i < o->connections; i++)
         if (!o->slots[i]->done && o->slots[i]->waits)

@@ -418,6 +418,13 @@ SCENARIO(routing, a_value_written_again_unchanged_swaps_nothing)
     scene_end(&s);
 }
 
+static void slow_at_gate(struct origin_conn *c, struct origin_request *r, void *arg)
+{
+    if (strcmp(r->target, "/slow") == 0)
+        gate_wait(arg);
+    origin_reply(c, r, 200, "old");
+}
+
 SCENARIO(routing, running_exchanges_end_as_they_began)
 {
     static struct scene s;
@@ -426,10 +433,10 @@ SCENARIO(routing, running_exchanges_end_as_they_began)
     struct client *c;
 
     scene_start(&s);
-    origin_script(o, origin_at_gate, &gate);
+    origin_script(o, slow_at_gate, &gate);
     scene_host(&s, "a.test", o);
     c = scene_open(&s);
-    client_send(c, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    client_send(c, "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
     await(gate_waiting(&gate) == 1);
     scene_host(&s, "a.test", origin_start("new"));
     await_get(&s, "a.test", "/", 200, "new");
