@@ -16,16 +16,24 @@
 
 enum { TEST_SECONDS = 300 };
 
-static struct plain_test *all_tests;
+static struct plain_test *all_tests, *all_suites;
 static bool this_test_failed;
 
-void plain_test_add(struct plain_test *test)
+static void add(struct plain_test **at, struct plain_test *test)
 {
-    struct plain_test **at = &all_tests;
-
     while (*at)
         at = &(*at)->next;
     *at = test;
+}
+
+void plain_test_add(struct plain_test *test)
+{
+    add(&all_tests, test);
+}
+
+void plain_suite_add(struct plain_test *suite)
+{
+    add(&all_suites, suite);
 }
 
 void plain_test_failed(const char *file, int line, bool fatal, const char *what, const char *format,
@@ -51,8 +59,19 @@ static bool chosen(const struct plain_test *test, const char *filter)
     return !test->disabled && (!filter || fnmatch(filter, name, 0) == 0);
 }
 
-static void run_here(const struct plain_test *test)
+static void take_from_suite(struct plain_test *test)
 {
+    for (struct plain_test *suite = all_suites; suite; suite = suite->next)
+        if (strcmp(suite->suite, test->suite) == 0) {
+            test->init = test->init ? test->init : suite->init;
+            test->fini = test->fini ? test->fini : suite->fini;
+            test->timeout = test->timeout > 0 ? test->timeout : suite->timeout;
+        }
+}
+
+static void run_here(struct plain_test *test)
+{
+    take_from_suite(test);
     alarm(test->timeout > 0 ? (unsigned)test->timeout + 1 : TEST_SECONDS);
     if (test->init)
         test->init();
@@ -64,7 +83,7 @@ static void run_here(const struct plain_test *test)
     exit(this_test_failed ? 1 : test->exit_code);
 }
 
-static bool passes(const struct plain_test *test)
+static bool passes(struct plain_test *test)
 {
     int status;
     pid_t child;

@@ -27,9 +27,19 @@ struct plain_test {
 };
 
 void plain_test_add(struct plain_test *test);
+void plain_suite_add(struct plain_test *suite);
 /* Says what failed and, when `fatal`, ends the test. */
 void plain_test_failed(const char *file, int line, bool fatal, const char *what, const char *format,
                        ...) __attribute__((format(printf, 5, 6)));
+
+/* What every test of a suite does first and last. */
+#define TestSuite(suite_, ...)                                                                     \
+    __attribute__((constructor)) static void suite_##_suite_add(void)                              \
+    {                                                                                              \
+        static struct plain_test suite = { .suite = #suite_, ##__VA_ARGS__ };                      \
+        plain_suite_add(&suite);                                                                   \
+    }                                                                                              \
+    struct plain_test
 
 #define Test(suite_, name_, ...)                                                                   \
     static void suite_##_##name_##_run(void);                                                      \
