@@ -1,4 +1,4 @@
-/* change.c -- how soon a change in Redis is served: SET, then ask over many connections until none meets the old origin.
+/* change.c -- how soon a change in Redis is served: SET, then ask until no worker knows the old.
  *
  * Owns:    its sockets
  * Thread:  any (one)
@@ -7,11 +7,12 @@
  *
  *   change PROXY REDIS KEY ORIGIN-A ORIGIN-B HOST COUNT      addresses are IPV4:PORT
  *
- * KEY holds one of the two origins, which answer with "Origin: a" and "Origin: b"; COUNT times it is set to the other.
- * CONNS connections ask in turn, one every STEP_NS. SO_REUSEPORT spreads them over the workers: with two, all on one
- * is one chance in 32768. Prints one line of name=value pairs, milliseconds after the reply to SET:
+ * KEY holds one of the two origins, which answer with "Origin: a" and "Origin: b"; COUNT times it is
+ * set to the other. CONNS connections ask in turn, one every STEP_NS. SO_REUSEPORT spreads them over
+ * the workers: with two, all on one is one chance in 32768. Prints one line of name=value pairs,
+ * milliseconds after the reply to SET:
  *   live   the last answer from the old origin arrived (0: none after the reply)
- *   all    every connection had an answer from the new one; later than live by up to CONNS * STEP_NS
+ *   all    every connection had an answer from the new one; up to CONNS * STEP_NS later than live
  *   sent   like live, but from the moment SET was sent
  */
 #include "loopback.h"

@@ -1,4 +1,4 @@
-/* load.c -- closed-loop load: N connections, each asks again as soon as it was answered; counts, latency, CPU of others.
+/* load.c -- closed-loop load: N connections, each asks again as soon as it was answered.
  *
  * Owns:    its sockets
  * Thread:  any (one)
@@ -8,13 +8,16 @@
  *   load [options] ADDRESS
  *     -n CONNECTIONS (64)    -d MILLISECONDS measured (2000)    -w MILLISECONDS of warm-up (500)
  *     -p PATH (/small)       -b BYTES of a right body (any)     -c CORE to stay on
- *     -h HOST (bench.test)   -k K: instead, t1.bench.test ... tK.bench.test at random, after each was asked once
- *     -x a new connection per request ("Connection: close")     -m PID,PID,... whose CPU time is measured
- *     -1 asks once, prints the response and ends               -f N prints N free ports and ends
+ *     -h HOST (bench.test)   -k K: instead, t1.bench.test ... tK.bench.test, first each, then at random
+ *     -x a new connection per request ("Connection: close")
+ *     -m PID,PID,... whose CPU time is measured
+ *     -1 asks once, prints the response and ends
+ *     -f N prints N free ports and ends
  *
- * Prints one line: name=value pairs, separated by spaces. An error is any status but 200, a wrong length, a refused
- * or broken connection, and what was unanswered for STALL_NS.
- * Bodies are counted, not looked at: bytes beyond the head's buffer are thrown away in the kernel (MSG_TRUNC).
+ * Prints one line: name=value pairs, separated by spaces. An error is any status but 200, a wrong
+ * length, a refused or broken connection, and what was unanswered for STALL_NS.
+ * Bodies are counted, not looked at: what does not come with the head is thrown away in the kernel
+ * (MSG_TRUNC).
  */
 #include "loopback.h"
 
@@ -30,6 +33,7 @@
 #include <unistd.h>
 
 #define STALL_NS 5000000000u
+#define WARM_MOST_NS 10000000000u
 
 enum {
     IN_ROOM = 5000,
@@ -42,7 +46,7 @@ enum {
 
 struct conn {
     int fd;
-    bool got_head, answered;
+    bool got_head, answered, heard;
     uint64_t asked_at;
     uint64_t body_left;
     size_t filled; /* of `in`, while the head is read */
@@ -66,7 +70,8 @@ struct load {
     struct conn *conns;
     uint64_t sources; /* connections made; picks the source address */
     uint64_t random;
-    uint64_t asked; /* requests sent */
+    uint64_t asked;    /* requests sent */
+    unsigned heard_of; /* connections that were answered once */
     size_t before_host, after_host;
     char before[OUT_ROOM], after[OUT_ROOM];
 
@@ -219,6 +224,8 @@ static void answered(struct load *l, struct conn *c)
         l->latency[bucket_of(l->now - c->asked_at)]++;
     }
     c->answered = true;
+    l->heard_of += !c->heard;
+    c->heard = true;
     if (!l->o.each_new)
         ask(l, c);
 }
@@ -304,12 +311,17 @@ static void find_stalled(struct load *l)
     }
 }
 
+/* Until `end`, and until so many were asked and every connection was answered once, but not for
+ * ever. */
 static void turns_until(struct load *l, uint64_t end, uint64_t least_asked)
 {
     struct epoll_event events[EVENTS];
     uint64_t next_look = loopback_now_ns() + 500000000u;
 
-    while (l->now < end || l->asked < least_asked) {
+    uint64_t latest = end + WARM_MOST_NS;
+
+    while (l->now < end ||
+           ((l->asked < least_asked || l->heard_of < l->o.connections) && l->now < latest)) {
         int count = epoll_wait(l->epoll, events, EVENTS, 100);
         for (int i = 0; i < count; i++) {
             struct conn *c = events[i].data.ptr;

@@ -1,4 +1,4 @@
-/* loopback.c -- what the benchmark's programs share: loopback sockets, numbers from arguments, one core, the clock.
+/* loopback.c -- what the benchmark's programs share: loopback sockets, arguments, the clock.
  *
  * Owns:    nothing
  * Thread:  any

@@ -1,4 +1,4 @@
-/* loopback.h -- what the benchmark's programs share: loopback sockets, numbers from arguments, one core, the clock. */
+/* loopback.h -- what the benchmark's programs share: loopback sockets, arguments, the clock. */
 #ifndef BENCH_LOOPBACK_H
 #define BENCH_LOOPBACK_H
 
@@ -19,7 +19,7 @@ struct sockaddr_in loopback_address(const char *text);
 /* A listening socket that does not block; *port is what the kernel chose if it was 0. */
 int loopback_listen(struct sockaddr_in address, uint16_t *port);
 
-/* A socket whose connect has begun, without Nagle's delay; -1 if even that failed. `from` may be NULL. */
+/* A socket whose connect has begun, without Nagle's delay; -1: failed. `from` may be NULL. */
 int loopback_connect(const struct sockaddr_in *to, const struct sockaddr_in *from);
 
 /* No delay of small packets on a socket that accept gave. */

@@ -1,4 +1,4 @@
-/* origin.c -- a fast keep-alive HTTP/1.1 origin: one thread, responses made once, the least parsing that is safe.
+/* origin.c -- a fast keep-alive HTTP/1.1 origin: one thread, responses made once, little parsing.
  *
  * Owns:    its sockets and the made responses
  * Thread:  any (one)
@@ -7,8 +7,9 @@
  *
  *   origin [-c CORE] [-n NAME] LISTEN-ADDRESS...      prints the ports it listens on, one a line
  *
- *   /small 100 bytes, /4k, /16k, /64k, /256k, /1m: that many bytes; /head: the request's head as it came, sent back.
- * NAME (default: origin) is the response's Origin field. Requests may be pipelined. "Connection: close" is obeyed.
+ *   /small 100 bytes; /4k, /16k, /64k, /256k, /1m: that many; /head: the request's head, sent back
+ * NAME (default: origin) is the response's Origin field. Requests may be pipelined.
+ * "Connection: close" is obeyed.
  */
 #include "loopback.h"
 
@@ -150,8 +151,8 @@ static bool answer_all(struct origin *o, struct client *c)
     return true;
 }
 
-/* Reads and answers until the socket is empty, or full with an answer. A short read has emptied it, unless the end
- * was announced. */
+/* Reads and answers until the socket is empty, or full with an answer. A short read has emptied it,
+ * unless the end was announced. */
 static void turn(struct origin *o, struct client *c, uint32_t events)
 {
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))

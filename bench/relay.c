@@ -1,4 +1,4 @@
-/* relay.c -- the floor: accepts, connects one upstream per client connection, copies bytes both ways, parses nothing.
+/* relay.c -- the floor: an upstream per client connection, bytes copied both ways, nothing parsed.
  *
  * Owns:    its sockets
  * Thread:  any (one)
@@ -7,10 +7,10 @@
  *
  *   relay LISTEN-ADDRESS ORIGIN-ADDRESS      prints the port it listens on
  *
- * Both sockets of a pair are registered once, edge-triggered, for reading and writing, so that a turn is nothing but
- * epoll_wait, recv and send. One buffer serves all pairs; what a full socket did not take waits in a copy of its own.
- * CHUNK is just under loopback's largest segment (65,483 bytes): one send of 64 KiB leaves as a large segment and a
- * tiny one, and then 1 MiB costs twice as much.
+ * Both sockets of a pair are registered once, edge-triggered, for reading and writing, so that a turn
+ * is nothing but epoll_wait, recv and send. One buffer serves all pairs; what a full socket did not
+ * take waits in a copy of its own. CHUNK is just under loopback's largest segment (65,483 bytes): one
+ * send of 64 KiB leaves as a large segment and a tiny one, and then 1 MiB costs twice as much.
  */
 #include "loopback.h"
 
