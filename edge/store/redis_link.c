@@ -48,7 +48,7 @@ struct redis_link {
     struct timer retry, tick;
     struct random random;
     unsigned attempts, ticks, address_turn;
-    unsigned greeting; /* replies to come until it is up */
+    unsigned greeting, greeting_size; /* replies to come until it is up, of how many */
     bool ping_sent;
     uint64_t heard_ms, up_ms, ups;
 };
@@ -258,6 +258,14 @@ static void send_words(struct redis_link *l, redisCallbackFn *fn, void *owner, u
         redis_link_fail(l, "Redis client: command not taken");
 }
 
+/* HELLO is answered by a map, and comes first; PING by PONG, and comes last; the others by OK. */
+static bool is_greeting(const struct redis_link *l, const redisReply *r)
+{
+    if (l->greeting == l->greeting_size)
+        return r->type == REDIS_REPLY_MAP && r->elements > 0;
+    return r->type == REDIS_REPLY_STATUS && strcmp(r->str, l->greeting == 1 ? "PONG" : "OK") == 0;
+}
+
 static void on_greeted(redisAsyncContext *redis, void *reply, void *owner)
 {
     struct redis_link *l = owner;
@@ -267,6 +275,10 @@ static void on_greeted(redisAsyncContext *redis, void *reply, void *owner)
         return;
     if (r->type == REDIS_REPLY_ERROR) {
         redis_link_fail(l, r->str);
+        return;
+    }
+    if (!is_greeting(l, r)) {
+        redis_link_fail(l, "its answer to the greeting is not that of Redis 6 or newer");
         return;
     }
     if (--l->greeting > 0)
@@ -321,6 +333,7 @@ static void greet(struct redis_link *l)
     if (l->o.tracking)
         greet_tracking(l);
     greet_with(l, 1, (struct str[]){ STR("PING") }); /* an error while it loads its data */
+    l->greeting_size = l->greeting;
 }
 
 /* --- connecting --- */

@@ -48,17 +48,27 @@ static const char *quoted(const char *text, char to[200])
     return log_quote(str_from(text), to, 200);
 }
 
+/* The one key that every unknown host asks for; when it has been read, the rest can be too. */
+static void read_star(struct store *s)
+{
+    struct record *star = mirror_get(&s->mirror, FAMILY_host, STR("*"));
+
+    star->wanted = true;
+    sync_want(s, star, QUEUE_WANTED);
+}
+
 static void on_reader_up(void *owner)
 {
     struct store *s = owner;
 
-    s->status.up = s->status.ever_synced = true;
+    s->status.up = true;
     s->failure_logged = false;
     if (redis_link_ups(s->reader) > 1)
         s->status.reconnects++;
     log_line(LOG_INFO, "store_up", "reconnects=%llu", (unsigned long long)s->status.reconnects);
     verify_begin(s);
     errors_look_again(s);
+    read_star(s);
 }
 
 static void on_reader_down(void *owner, const char *reason)

@@ -189,6 +189,7 @@ static void close_round(struct store *s)
     mirror_evict(&s->mirror, s->settings->cache_bytes, store_changes(s));
     y->count = 0;
     y->step = ROUND_NONE;
+    s->status.ever_synced = true;
     store_flush(s);
     if (has_work(y))
         start(s);

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <fcntl.h>
@@ -41,9 +42,12 @@ void scene_start_redis(struct scene *s)
     if (s->redis_pid == 0) {
         int null = open("/dev/null", O_WRONLY);
 
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves nothing behind */
         dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
         execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", s->socket, "--save",
-               "", "--appendonly", "no", "--dir", s->folder, "--hz", "1", (char *)NULL);
+               "", "--appendonly", "no", "--dir", s->folder, "--hz", "1", "--enable-debug-command",
+               "yes", (char *)NULL);
         _exit(127);
     }
     connect_redis(s);
@@ -153,6 +157,7 @@ static void on_changes(void *owner, struct changes *c)
     if (s->after_changes != NULL)
         s->after_changes(s, c);
     changes_free(c);
+    uv_stop(&s->loop.uv); /* whoever awaits something looks now */
 }
 
 static const struct object *object_at(struct scene *s, enum object_kind kind, uint32_t slot)
@@ -264,6 +269,7 @@ void scene_expect(struct scene *s, const char *host, const char *wanted)
 static void on_limit(uv_timer_t *t)
 {
     ((struct scene *)t->data)->limit_passed = true;
+    uv_stop(t->loop); /* or it would go on to wait */
 }
 
 bool scene_await(struct scene *s, bool (*fn)(struct scene *s, const void *with), const void *with,
