@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <ctype.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "control/metrics.h"
 
@@ -143,4 +144,29 @@ Test(metrics, the_store_and_the_process_are_in_it)
     cr_assert_not_null(memory);
     cr_assert_gt(strtoull(memory + strlen("\nprocess_resident_memory_bytes "), NULL, 10), 100000);
     buf_free(&text);
+}
+
+static unsigned long long figure(const char *name)
+{
+    struct metrics m = { .workers = 1 };
+    struct buf text = { 0 };
+    const char *at = strstr(text_of(&m, &text), name);
+    unsigned long long value;
+
+    cr_assert_not_null(at, "%s", name);
+    value = strtoull(at + strlen(name), NULL, 10);
+    buf_free(&text);
+    return value;
+}
+
+Test(metrics, descriptors_are_counted)
+{
+    unsigned long long before = figure("\nprocess_open_fds ");
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert_eq(figure("\nprocess_open_fds "), before + 2);
+    close(fds[0]);
+    close(fds[1]);
+    cr_assert_eq(figure("\nprocess_open_fds "), before);
 }
