@@ -77,6 +77,17 @@ unsigned gate_waiting(struct gate *g)
     return n;
 }
 
+void await_thread(pthread_t *thread, void *(*run)(void *), void *owner)
+{
+    pthread_attr_t small;
+
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 512 * 1024);
+    if (pthread_create(thread, &small, run, owner) != 0)
+        abort();
+    pthread_attr_destroy(&small);
+}
+
 void *kept(void *from_malloc)
 {
     struct keep *k = malloc(sizeof(*k));

@@ -49,6 +49,9 @@ void gate_pass(struct gate *g, unsigned count);
 void gate_open(struct gate *g);
 unsigned gate_waiting(struct gate *g);
 
+/* Starts a thread with a small stack: an origin has one for each connection. */
+void await_thread(pthread_t *thread, void *(*run)(void *), void *owner);
+
 /* Memory of the harness and of tests, freed together at the end of the scene. */
 void *kept(void *from_malloc);
 void *kept_alloc(size_t size);

@@ -135,7 +135,14 @@ static void body_add(struct body *b, const char *bytes, size_t len)
     size_t held = b->bytes < BODY_KEPT ? (size_t)b->bytes : BODY_KEPT;
     size_t more = BODY_KEPT - held < len ? BODY_KEPT - held : len;
 
-    memcpy(b->text + held, bytes, more);
+    if (more > 0 && held + more + 1 > b->room) {
+        b->room = (held + more + 1) * 2;
+        b->text = realloc(b->text, b->room);
+        if (b->text == NULL)
+            abort();
+    }
+    if (more > 0)
+        memcpy(b->text + held, bytes, more);
     b->pattern = b->pattern && pattern_holds(bytes, len, b->bytes);
     b->bytes += len;
 }
@@ -195,7 +202,6 @@ static bool take_chunks(struct inbox *in, int ms, struct body *b)
 bool message_body(struct inbox *in, const char *head, enum body_ends how, int ms, struct body *b)
 {
     *b = (struct body){ .pattern = true };
-    b->text = malloc(BODY_KEPT + 1);
     switch (how) {
     case BODY_ENDS_NOW:
         b->whole = true;
@@ -212,8 +218,10 @@ bool message_body(struct inbox *in, const char *head, enum body_ends how, int ms
         b->whole = in->ended && !in->reset;
         break;
     }
-    b->text[b->bytes < BODY_KEPT ? b->bytes : BODY_KEPT] = '\0';
-    b->text = kept(realloc(b->text, (b->bytes < BODY_KEPT ? b->bytes : BODY_KEPT) + 1));
+    if (b->text == NULL)
+        b->text = kept_text("", 0);
+    else
+        ((char *)kept(b->text))[b->bytes < BODY_KEPT ? b->bytes : BODY_KEPT] = '\0';
     return b->whole;
 }
 

@@ -29,7 +29,8 @@ void inbox_free(struct inbox *in);
 #define BODY_KEPT (1u << 20)
 
 struct body {
-    char *text;     /* its first BODY_KEPT bytes, kept, with a NUL */
+    char *text; /* its first BODY_KEPT bytes, kept, with a NUL */
+    size_t room;
     uint64_t bytes; /* all */
     char *trailers; /* lines after the last chunk, kept; NULL = not chunked */
     unsigned chunks;

@@ -273,8 +273,7 @@ static void *accept_all(void *owner)
         s->conn.number = o->connections;
         o->open++;
         o->slots[o->connections++] = s;
-        if (pthread_create(&s->thread, NULL, serve, s) != 0)
-            abort();
+        await_thread(&s->thread, serve, s);
         pthread_mutex_unlock(&o->lock);
     }
     return NULL;
@@ -313,8 +312,7 @@ struct origin *origin_start_at(const char *name, const char *address)
     snprintf(o->name, sizeof(o->name), "%s", name);
     pthread_mutex_init(&o->lock, NULL);
     o->fd = bound(address, 1024, o->at);
-    if (pthread_create(&o->acceptor, NULL, accept_all, o) != 0)
-        abort();
+    await_thread(&o->acceptor, accept_all, o);
     o->next = all;
     all = o;
     return o;
