@@ -233,6 +233,13 @@ static bool has_right_name(const struct record *r)
     return record_name_is_right((enum family)r->family, record_name(r), &expected);
 }
 
+/* A service that was good without usher:service: had the default policy: that is its last good one. */
+static bool is_first_policy(const struct record *r)
+{
+    return r->in_round && r->was_known && !r->was_present && r->pair->present &&
+           r->object != NULL && !((const struct service *)r->object)->bad;
+}
+
 /* `r` is the record of usher:service:; its pair holds the endpoints. */
 static void publish_service(struct store *s, struct record *r)
 {
@@ -242,7 +249,11 @@ static void publish_service(struct store *s, struct record *r)
     uint32_t count = 0;
     bool bad;
 
-    if (!r->keep || !(is_changed(r) || is_changed(e)) || !has_right_name(r))
+    if (!r->keep || !has_right_name(r))
+        return;
+    if (is_first_policy(r) && r->verdict == VERDICT_BAD)
+        r->has_good = true;
+    if (!is_changed(r) && !is_changed(e))
         return;
     if (is_changed(r)) {
         r->has_good = r->verdict == VERDICT_GOOD;

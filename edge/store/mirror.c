@@ -12,6 +12,8 @@
 #include "store/deadlines.h"
 
 #define ABSENTS_MOST 100000
+#define ABSENTS_SHARE 4 /* the part of the cache's bytes that they may take: one in so many */
+#define NEVER_SEEN UINT32_MAX
 #define SLOTS_RESTING 64 /* a freed slot is not given out again before so many others were freed */
 #define NO_SLOT UINT32_MAX
 
@@ -181,6 +183,8 @@ static void count_as(struct mirror *m, struct record *r, enum counted now)
 static void count_bytes(struct mirror *m, struct record *r, size_t bytes)
 {
     m->bytes += bytes - r->bytes;
+    if (!list_is_empty(&r->clock) && r->among_absents)
+        m->absent_bytes += bytes - r->bytes;
     r->bytes = bytes;
     m->status->cache_bytes = m->bytes;
 }
@@ -201,10 +205,12 @@ static void unhang(struct mirror *m, struct record *r)
     if (list_is_empty(&r->clock))
         return;
     list_remove(&r->clock);
-    if (r->among_absents)
+    if (r->among_absents) {
         m->absent_count--;
-    else
+        m->absent_bytes -= r->bytes;
+    } else {
         m->held_count--;
+    }
 }
 
 /* A record that nothing else refers to hangs in one of the two clocks. */
@@ -221,10 +227,13 @@ static void hang(struct mirror *m, struct record *r)
     if (!free_to_go)
         return;
     r->among_absents = absent;
-    if (absent)
+    r->seen_tick = NEVER_SEEN;
+    if (absent) {
         m->absent_count++;
-    else
+        m->absent_bytes += r->bytes;
+    } else {
         m->held_count++;
+    }
     list_append(absent ? &m->absents : &m->held, &r->clock);
 }
 
@@ -335,7 +344,7 @@ static bool is_last_copy(const struct record *r)
     return (r->bad && r->has_good) || (r->pair != NULL && r->pair->bad && r->pair->has_good);
 }
 
-/* Second chance: what was used since the hand came by last stays for another round. */
+/* Second chance: what is new, or was used since the hand came by last, stays for another round. */
 static bool stays(struct record *r)
 {
     uint32_t tick;
@@ -349,20 +358,26 @@ static bool stays(struct record *r)
     return true;
 }
 
+/* Names that nobody has must not push out those that are served: they have a share of their own. */
+static void evict_absents(struct mirror *m, size_t most_bytes)
+{
+    for (size_t left = m->absent_count; left > 0; left--) {
+        struct record *r = LIST_ITEM(m->absents.next, struct record, clock);
+
+        if (m->absent_count <= ABSENTS_MOST && m->absent_bytes <= most_bytes)
+            return;
+        if (record_is_idle(r))
+            mirror_drop(m, r);
+        else
+            mirror_touch(m, r);
+    }
+}
+
 void mirror_evict(struct mirror *m, size_t most_bytes, struct changes *changes)
 {
     size_t looks = 2 * m->held_count;
-    struct list *node;
 
-    for (size_t left = m->absent_count; left > 0 && m->absent_count > ABSENTS_MOST; left--) {
-        struct record *r = LIST_ITEM(m->absents.next, struct record, clock);
-
-        if (record_is_idle(r)) {
-            mirror_drop(m, r);
-            continue;
-        }
-        mirror_touch(m, r);
-    }
+    evict_absents(m, most_bytes / ABSENTS_SHARE);
     while (m->bytes > most_bytes && looks-- > 0 && !list_is_empty(&m->held)) {
         struct record *r = LIST_ITEM(m->held.next, struct record, clock);
 
@@ -370,8 +385,7 @@ void mirror_evict(struct mirror *m, size_t most_bytes, struct changes *changes)
             evict(m, r, changes);
             continue;
         }
-        node = &r->clock;
-        list_remove(node);
-        list_append(&m->held, node);
+        list_remove(&r->clock);
+        list_append(&m->held, &r->clock);
     }
 }

@@ -75,7 +75,7 @@ struct mirror {
     struct slots slots[OBJECT_KINDS];
     struct list held, absents;
     size_t held_count, absent_count;
-    size_t bytes;
+    size_t bytes, absent_bytes;
     uint64_t epoch;
     struct store_status *status;
 };

@@ -131,3 +131,26 @@ Test(store_lookup, two_workers_share_one_wait)
     cr_expect_eq(store_status(s->store)->reads, reads + 1);
     scene_end(s);
 }
+
+Test(store_lookup, names_that_nobody_has_push_no_good_one_out)
+{
+    struct scene *s = scene_new();
+    char host[64];
+
+    s->settings.cache_bytes = 400000;
+    for (unsigned i = 0; i < 200; i++)
+        scene_do(s, "SET usher:host:h%u.example 10.0.0.1:%u", i, i + 1);
+    scene_open(s);
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(host, sizeof(host), "h%u.example", i);
+        scene_route(s, host);
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(host, sizeof(host), "random%u.example", i);
+        cr_assert_str_eq(scene_route(s, host), "unknown_host");
+    }
+    cr_expect_eq(store_status(s->store)->records_evicted, 0);
+    cr_expect_leq(store_status(s->store)->cache_bytes, 400000);
+    cr_expect_gt(store_status(s->store)->records_absent, 200);
+    scene_end(s);
+}

@@ -76,6 +76,15 @@ Test(store_wrong, each_family_keeps_its_own)
     scene_do(s, "HSET usher:tenant:acme status gone");
     expect_said(s, "usher:tenant:acme", "field status: got \"gone\"");
     cr_expect_str_eq(scene_route(s, "a.example"), "10.0.0.1:80");
+    /* Without a policy it had the default one: that was good, too. */
+    scene_do(s, "HSET usher:endpoints:api 10.0.0.7:80 100");
+    scene_do(s, "SET usher:host:b.example service:api");
+    scene_expect(s, "b.example", "10.0.0.7:80");
+    scene_do(s, "HSET usher:service:api balance best");
+    expect_said(s, "usher:service:api", "field balance: got \"best\"");
+    cr_expect_str_eq(scene_route(s, "b.example"), "10.0.0.7:80");
+    scene_do(s, "HSET usher:endpoints:api 10.0.0.8:80 100");
+    scene_expect(s, "b.example", "10.0.0.7:80 10.0.0.8:80");
     /* One part of a service goes on changing while the other is wrong. */
     scene_do(s, "HSET usher:endpoints:web 10.0.0.2:80 1000");
     scene_expect(s, "a.example", "10.0.0.1:80 10.0.0.2:80");
