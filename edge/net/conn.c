@@ -83,6 +83,18 @@ void conn_read(struct conn *c, bool on)
         uv_read_stop((uv_stream_t *)&c->tcp);
 }
 
+void conn_read_early(struct conn *c)
+{
+    uv_os_fd_t fd;
+    ssize_t n;
+
+    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0)
+        return;
+    n = recv(fd, c->buffer->ptr, c->buffer->len, MSG_DONTWAIT);
+    if (n > 0) /* an end or an error comes again when reading is on */
+        c->events->read(c, c->buffer->ptr, (size_t)n);
+}
+
 static void prepare(struct conn *c, struct loop *l, const struct conn_events *events,
                     struct conn_read_buffer *buffer)
 {

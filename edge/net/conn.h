@@ -51,6 +51,9 @@ bool conn_connect(struct conn *c, struct loop *l, const struct address *to,
                   const struct conn_events *events, struct conn_read_buffer *buffer, int *error);
 
 void conn_read(struct conn *c, bool on);
+/* Reads once, now, without waiting to be told that there is something: a client that has connected
+ * has mostly sent its request, too. Nothing there: nothing happens. */
+void conn_read_early(struct conn *c);
 
 /* Sends all pieces in order. false: the connection is broken for writing (reading may still give
  * what the other side sent before). Input-sized copies can fail: then it is false too. */

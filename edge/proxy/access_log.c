@@ -12,12 +12,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
 
 #define QUEUE_MOST_BYTES (8 * 1024 * 1024)
+#define CLOSE_SECONDS 2 /* for what is queued to be written at the end */
 
 struct access_log {
     pthread_t thread;
@@ -152,13 +154,27 @@ void access_log_reopen(struct access_log *log)
     pthread_mutex_unlock(&log->lock);
 }
 
+static bool thread_ends(struct access_log *log)
+{
+    struct timespec limit;
+
+    clock_gettime(CLOCK_MONOTONIC, &limit);
+    limit.tv_sec += CLOSE_SECONDS;
+    return pthread_clockjoin_np(log->thread, NULL, CLOCK_MONOTONIC, &limit) == 0;
+}
+
 void access_log_close(struct access_log *log)
 {
     pthread_mutex_lock(&log->lock);
     log->closing = true;
     pthread_cond_signal(&log->filled);
     pthread_mutex_unlock(&log->lock);
-    pthread_join(log->thread, NULL);
+    if (!thread_ends(log)) {
+        /* Whoever should read that pipe does not. The thread keeps what it has; the process ends. */
+        log_line(LOG_WARN, "access_log_cut", "reason=\"nobody takes its lines\"");
+        pthread_detach(log->thread);
+        return;
+    }
     if (log->path[0] != '\0')
         close(log->fd);
     pthread_mutex_destroy(&log->lock);

@@ -14,6 +14,7 @@ struct access_log *access_log_open(const struct settings *s, const char **error)
 void access_log_write(struct access_log *log, struct buf *lines);
 uint64_t access_log_dropped(const struct access_log *log);
 void access_log_reopen(struct access_log *log); /* after logrotate moved the file */
-void access_log_close(struct access_log *log);  /* writes what is queued */
+/* Writes what is queued; gives up after two seconds when nobody takes it. */
+void access_log_close(struct access_log *log);
 
 #endif

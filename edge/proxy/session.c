@@ -14,6 +14,7 @@
 #include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
 
+#define WATCH_LATE_MS 250
 #define FRESH_DRAIN_MS 1000 /* for a connection taken while draining to send its request */
 
 static struct session *session_of(struct conn *c)
@@ -365,6 +366,7 @@ static void on_timer(struct timer *t)
         check_sender(s);
         break;
     default: /* waiting for the endpoint: its own limits hold */
+        conn_read(&s->conn, s->kept_len == 0);
         break;
     }
 }
@@ -375,6 +377,14 @@ static void on_body(struct parser *p, const char *bytes, size_t len)
 
     s->flush_owed = true;
     exchange_on_request_body(s->exchange, bytes, len);
+}
+
+/* Is its one request whole, and nothing to come behind it? Then the response may be out before
+ * the kernel need be asked to watch the connection at all. */
+static bool is_last_request(const struct session *s)
+{
+    return s->phase == SESSION_WAIT && s->kept_len == 0 && !s->exchange->request.keep_alive &&
+           !s->exchange->request.upgrade;
 }
 
 void session_open(struct worker *w, int fd, const struct address *client)
@@ -399,7 +409,12 @@ void session_open(struct worker *w, int fd, const struct address *client)
         return;
     }
     timer_set(&w->loop, &s->timer, w->draining ? FRESH_DRAIN_MS : w->settings->header_timeout_ms);
-    conn_read(&s->conn, true);
+    conn_read_early(&s->conn);
+    if (is_last_request(
+            s)) /* no more is expected: watched only if the response is long in coming */
+        timer_set(&w->loop, &s->timer, WATCH_LATE_MS);
+    else if (s->phase != SESSION_CLOSED && (s->kept_len == 0 || s->phase == SESSION_HEAD))
+        conn_read(&s->conn, true);
 }
 
 void session_close(struct session *s)
