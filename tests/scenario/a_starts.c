@@ -334,3 +334,19 @@ SCENARIO(starts, admin_can_be_off)
     await_get(&s, "a.test", "/", 200, "one");
     scene_end(&s);
 }
+
+SCENARIO(starts, a_dual_stack_listener_shows_ipv4_clients_as_such)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+    const char *port;
+
+    scene_start(&s, .flags = { "--listen", "[::]:0" });
+    port = strrchr(s.edge.also[1], ':') + 1;
+    scene_host(&s, "a.test", o);
+    expect_status(client_get_once(kept_format("[::1]:%s", port), "a.test", "/"), 200);
+    cr_assert_str_eq(message_field(origin_last(o)->head, "x-forwarded-for"), "::1");
+    expect_status(client_get_once(kept_format("127.0.0.1:%s", port), "a.test", "/"), 200);
+    cr_assert_str_eq(message_field(origin_last(o)->head, "x-forwarded-for"), "127.0.0.1");
+    scene_end(&s);
+}

@@ -362,3 +362,80 @@ SCENARIO(keepalive, interim_responses_pass_before_the_final_one)
     expect_status(client_read(c), 200);
     scene_end(&s);
 }
+
+/* Answers before the body has come, and would keep the connection. */
+static void answer_early(struct origin_conn *c, struct origin_request *r, void *arg)
+{
+    if (strcmp(r->method, "POST") == 0) {
+        origin_send(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
+        gate_wait(arg);
+    } else {
+        origin_reply(c, r, 200, "one");
+    }
+}
+
+SCENARIO(keepalive, an_answer_before_the_bodys_end_poisons_no_pool)
+{
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
+    struct origin *o = begin(&s);
+    struct client *c = scene_open(&s);
+
+    origin_script(o, answer_early, &gate);
+    client_send(c, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 60\r\n\r\nGET /poison");
+    cr_assert_str_eq(client_read(c).text, "early");
+    for (unsigned i = 0; i < 4; i++)
+        expect_get(&s, "a.test", "/", 200, "one");
+    client_send(c, " HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    client_close(c);
+    gate_open(&gate);
+    for (unsigned i = 0; i < 4; i++)
+        expect_get(&s, "a.test", "/", 200, "one");
+    for (unsigned i = 0; i < origin_requests(o); i++)
+        cr_assert_str_eq(origin_request(o, i)->target, "/");
+    cr_assert_neq(origin_request(o, 1)->connection, origin_request(o, 0)->connection);
+    scene_end(&s);
+}
+
+SCENARIO(keepalive, a_body_where_none_may_be_is_never_anothers_response)
+{
+    static const char *const bodies[] = {
+        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 6\r\n\r\npoison",
+        "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", /* to HEAD */
+    };
+    static struct scene s;
+    struct origin *o = begin(&s);
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct client *c = scene_open(&s);
+
+        origin_answers(o, bodies[i]);
+        client_send(c, "HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        cr_assert_neq(client_read_to_head(c).status, 0);
+        origin_answers(o, NULL);
+        for (unsigned n = 0; n < 3; n++) {
+            struct response r = client_get(c, "a.test", "/");
+
+            cr_assert_str_eq(r.text, "one", "case %u: %d %s %s", i, r.status, r.why, r.text);
+        }
+        client_close(c);
+    }
+    scene_end(&s);
+}
+
+SCENARIO(keepalive, a_client_that_goes_while_connecting_ends_its_exchange)
+{
+    static struct scene s;
+    struct client *c;
+
+    begin(&s);
+    scene_redis(&s, "SET usher:host:deaf.test %s", origin_deaf());
+    c = scene_open(&s);
+    client_send(c, "GET / HTTP/1.1\r\nHost: deaf.test\r\n\r\n");
+    await(scene_metric(&s, "usher_upstream_connections{state=\"busy\"}") == 1);
+    client_reset(c);
+    await(scene_metric(&s, "usher_exchanges") == 0);
+    await(scene_metric(&s, "usher_upstream_connections{state=\"busy\"}") == 0);
+    scene_end(&s);
+}

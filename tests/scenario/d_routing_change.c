@@ -464,3 +464,75 @@ SCENARIO(routing, two_edges_hear_the_same)
     edge_free(&other);
     scene_end(&s);
 }
+
+SCENARIO(routing, a_service_without_endpoints_is_known_but_has_none)
+{
+    static struct scene s;
+
+    scene_start(&s);
+    scene_redis(&s, "HSET usher:service:web balance random");
+    scene_redis(&s, "SET usher:host:a.test service:web");
+    await_fault(&s, "a.test", "no_endpoint");
+    scene_endpoint(&s, "web", origin_start("one"));
+    await_get(&s, "a.test", "/", 200, "one");
+    scene_redis(&s, "RENAME usher:endpoints:web usher:endpoints:other");
+    await_fault(&s, "a.test", "no_endpoint");
+    scene_redis(&s, "SET usher:host:b.test service:other");
+    await_get(&s, "b.test", "/", 200, "one");
+    scene_end(&s);
+}
+
+SCENARIO(routing, a_tenants_change_costs_one_record_however_many_hosts_it_has)
+{
+    static struct scene s;
+    struct client *c;
+    double before;
+
+    scene_start(&s, .workers = 1);
+    scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(origin_start("one")));
+    for (unsigned i = 0; i < 500; i++)
+        redis_queue(&s.redis, "SET usher:host:h%u.test tenant:acme", i);
+    redis_flush(&s.redis);
+    c = scene_open(&s);
+    for (unsigned i = 0; i < 500; i++)
+        expect_status(client_get(c, kept_format("h%u.test", i), "/"), 200);
+    before = scene_metric(&s, "usher_store_reads_total");
+    scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(origin_start("two")));
+    for (unsigned i = 0; i < 500; i++)
+        await(strcmp(client_get(c, kept_format("h%u.test", i), "/").text, "two") == 0);
+    cr_assert_leq(scene_metric(&s, "usher_store_reads_total") - before, 4);
+    scene_end(&s);
+}
+
+SCENARIO(routing, a_redis_that_reloads_itself_loses_no_host)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+
+    scene_start(&s);
+    for (unsigned i = 0; i < 25; i++)
+        scene_redis(&s, "SET usher:host:h%u.test %s", i, origin_at(o));
+    await_get(&s, "h0.test", "/", 200, "one");
+    for (unsigned i = 0; i < 5; i++) {
+        scene_redis(&s, "DEBUG RELOAD");
+        expect_get(&s, "h0.test", "/", 200, "one");
+        await_get(&s, "h24.test", "/", 200, "one");
+    }
+    scene_host(&s, "h0.test", origin_start("two"));
+    await_get(&s, "h0.test", "/", 200, "two");
+    scene_end(&s);
+}
+
+SCENARIO(routing, a_ttl_of_centuries_is_no_ttl_of_moments)
+{
+    static struct scene s;
+
+    scene_start(&s);
+    scene_host(&s, "a.test", origin_start("one"));
+    scene_redis(&s, "PEXPIRE usher:host:a.test 4294967297");
+    await_get(&s, "a.test", "/", 200, "one");
+    scene_redis(&s, "PEXPIRE usher:host:a.test 9000000000000000");
+    stays(scene_get(&s, "a.test", "/").status == 200, 150);
+    cr_assert_leq(scene_metric(&s, "usher_store_rounds_total"), 12, "it is read again and again");
+    scene_end(&s);
+}

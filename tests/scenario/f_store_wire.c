@@ -255,3 +255,44 @@ SCENARIO(wire, a_redis_that_answers_nonsense_harms_nobody)
     cr_assert_str_eq(believed, "", "made ready by nonsense%s", believed);
     scene_end(&s);
 }
+
+static void *hang_up_at_once(void *owner)
+{
+    struct liar *l = owner;
+    int fd;
+
+    while ((fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        atomic_fetch_add(&l->connections, 1);
+        close(fd);
+    }
+    return NULL;
+}
+
+SCENARIO(wire, a_redis_that_hangs_up_at_once_is_asked_less_and_less_often)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    static struct scene s;
+    static struct liar liar;
+    pthread_t thread;
+    unsigned first;
+
+    scene_start(&s, .without_edge = true);
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s/liar", s.dir);
+    liar.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(bind(liar.fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(liar.fd, 8) == 0);
+    pthread_create(&thread, NULL, hang_up_at_once, &liar);
+    s.options.redis = kept_format("unix://%s", a.sun_path);
+    scene_edge_start_unready(&s);
+    await(atomic_load(&liar.connections) >= 2);
+    (void)eventually(false, 1500); /* the pace is what is tested */
+    first = atomic_load(&liar.connections);
+    cr_assert_leq(first, 20, "%u connections", first);
+    (void)eventually(false, 1500);
+    cr_assert_leq(atomic_load(&liar.connections) - first, 8, "%u more",
+                  atomic_load(&liar.connections) - first);
+    cr_assert_leq(scene_logged(&s, " store_down "), 1);
+    shutdown(liar.fd, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(liar.fd);
+    scene_end(&s);
+}

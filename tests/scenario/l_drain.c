@@ -333,3 +333,45 @@ SCENARIO(drain, signals_that_mean_nothing_end_nothing)
     expect_get(&s, "a.test", "/", 200, "one");
     scene_end(&s);
 }
+
+SCENARIO(drain, an_upload_under_way_is_finished)
+{
+    static struct scene s;
+    struct origin *o = begin(&s, NULL, NULL, NULL);
+    struct client *c = scene_open(&s);
+    struct response r;
+    char piece[1000];
+
+    client_send(c, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 20000\r\n\r\n");
+    for (unsigned i = 0; i < 20; i++) {
+        pattern_fill(piece, sizeof(piece), i * sizeof(piece));
+        client_send_bytes(c, piece, sizeof(piece));
+        if (i == 3) {
+            process_signal(&s.edge.process, SIGTERM);
+            await(scene_ready(&s) != 200);
+        }
+        await_nap();
+    }
+    r = client_read(c);
+    expect_status(r, 200);
+    cr_assert_str_eq(response_field(&r, "connection"), "close");
+    cr_assert(origin_last(o)->body.whole && origin_last(o)->body.pattern);
+    expect_end(&s, AWAIT_MS);
+    scene_end(&s);
+}
+
+SCENARIO(drain, a_request_that_waits_for_redis_holds_nothing_up)
+{
+    static struct scene s;
+    struct client *c;
+
+    begin(&s, NULL, "--lookup-timeout", "500ms");
+    redis_stop(&s.redis);
+    c = scene_open(&s);
+    client_send(c, "GET / HTTP/1.1\r\nHost: never.seen\r\n\r\n");
+    await(scene_metric(&s, "usher_hosts_waiting") == 1);
+    process_signal(&s.edge.process, SIGTERM);
+    expect_status(client_read(c), 503);
+    expect_end(&s, 3000);
+    scene_end(&s);
+}
