@@ -172,6 +172,7 @@ static int on_body(llhttp_t *http, const char *at, size_t len)
 {
     struct parser *p = parser_of(http);
 
+    p->framing_bytes = 0;
     p->on_body(p, at, len);
     return 0;
 }
@@ -214,7 +215,7 @@ void parser_start(struct parser *p, struct head *head)
     p->field = NULL;
     p->in_name = p->in_trailers = false;
     p->fault = FAULT_NONE;
-    p->body_left = 0;
+    p->body_left = p->framing_bytes = 0;
     buf_clear(&p->trailers);
 }
 
@@ -296,9 +297,10 @@ static enum parse_result chunked(struct parser *p, const char *bytes, size_t len
     p->in_trailers = true;
     if (llhttp_get_errno(&p->http) == HPE_PAUSED)
         llhttp_resume(&p->http);
+    p->framing_bytes += len; /* taken back by on_body */
     error = llhttp_execute(&p->http, bytes, len);
     *taken = len;
-    if (error == HPE_OK)
+    if (error == HPE_OK && p->framing_bytes <= p->limits->head_bytes)
         return PARSE_MORE;
     if (error == HPE_PAUSED || error == HPE_PAUSED_UPGRADE) {
         *taken = (size_t)(llhttp_get_error_pos(&p->http) - bytes);

@@ -34,8 +34,10 @@ struct parser {
     struct field *field; /* being read */
     bool in_name, in_trailers;
     enum fault fault;
-    uint64_t body_left;  /* BODY_LENGTH */
-    struct buf trailers; /* "name: value\r\n" lines, without those that may not be there */
+    size_t framing_bytes; /* BODY_CHUNKED: read since the last byte of body; an endless size or
+                             extension of a chunk is refused at --max-head-bytes */
+    uint64_t body_left;   /* BODY_LENGTH */
+    struct buf trailers;  /* "name: value\r\n" lines, without those that may not be there */
 };
 
 void parser_init(struct parser *p, bool request, const struct parser_limits *limits);

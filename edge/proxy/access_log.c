@@ -8,10 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 #include "base/log.h"
 
 #define QUEUE_MOST_BYTES (8 * 1024 * 1024)
+#define BLOCKED_LOOK_MS 200
 #define CLOSE_SECONDS 2 /* for what is queued to be written at the end */
 
 struct access_log {
@@ -27,6 +31,7 @@ struct access_log {
     pthread_cond_t filled;
     struct buf queue; /* under the lock, as is what follows */
     bool closing, reopen;
+    atomic_bool gave_up; /* what is not written by now is dropped */
     atomic_uint_fast64_t dropped;
     char path[4096]; /* "" = standard output */
     int fd;
@@ -46,17 +51,34 @@ static size_t lines_in(const struct buf *b)
     return lines;
 }
 
+/* A pipe that poll calls writable takes PIPE_BUF bytes without waiting (POSIX); so the thread waits
+ * in poll alone, and can be told to stop. */
+static bool may_write(struct access_log *log)
+{
+    struct pollfd pipe = { .fd = log->fd, .events = POLLOUT };
+
+    while (poll(&pipe, 1, BLOCKED_LOOK_MS) <= 0)
+        if (atomic_load(&log->gave_up))
+            return false;
+    return true;
+}
+
 static void write_all(struct access_log *log, struct buf *lines)
 {
+    struct stat status;
+    bool file = fstat(log->fd, &status) == 0 && S_ISREG(status.st_mode);
     size_t at = 0;
 
     while (at < lines->len) {
-        ssize_t n = write(log->fd, lines->ptr + at, lines->len - at);
+        size_t left = lines->len - at;
+        ssize_t n = -1;
 
+        if (file || may_write(log))
+            n = write(log->fd, lines->ptr + at, file || left < PIPE_BUF ? left : PIPE_BUF);
         if (n > 0) {
             at += (size_t)n;
-        } else if (n < 0 && errno != EINTR) {
-            struct buf rest = { .ptr = lines->ptr + at, .len = lines->len - at };
+        } else if (n == 0 || errno != EINTR || atomic_load(&log->gave_up)) {
+            struct buf rest = { .ptr = lines->ptr + at, .len = left };
 
             atomic_fetch_add(&log->dropped, lines_in(&rest));
             break;
@@ -170,10 +192,9 @@ void access_log_close(struct access_log *log)
     pthread_cond_signal(&log->filled);
     pthread_mutex_unlock(&log->lock);
     if (!thread_ends(log)) {
-        /* Whoever should read that pipe does not. The thread keeps what it has; the process ends. */
         log_line(LOG_WARN, "access_log_cut", "reason=\"nobody takes its lines\"");
-        pthread_detach(log->thread);
-        return;
+        atomic_store(&log->gave_up, true);
+        pthread_join(log->thread, NULL);
     }
     if (log->path[0] != '\0')
         close(log->fd);

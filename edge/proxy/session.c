@@ -96,7 +96,6 @@ static size_t feed_body(struct session *s, const char *bytes, size_t len)
     case PARSE_BAD:
         refuse(s, s->parser.fault);
     }
-    s->window_bytes += taken;
     return taken;
 }
 
@@ -120,6 +119,8 @@ static size_t feed(struct session *s, const char *bytes, size_t parsed, size_t l
     s->feeding = true;
     while (at < len) {
         if (s->phase == SESSION_IDLE) {
+            if (conn_is_blocked(&s->conn)) /* it does not read what it has asked for already */
+                break;
             begin_request(s);
             parsed = 0;
         }
@@ -220,12 +221,15 @@ static void on_again(struct turn_end *end)
 {
     struct session *s = LIST_ITEM(end, struct session, again);
 
+    if (s->phase == SESSION_IDLE && conn_is_blocked(&s->conn))
+        return; /* on_drained goes on */
     if (s->phase != SESSION_CLOSED && s->kept_len > 0)
         take(s, s->kept + s->kept_from, 0, s->kept_len);
-    if (s->client_ended && (s->phase == SESSION_IDLE || s->phase == SESSION_HEAD))
+    if (s->client_ended &&
+        (s->phase == SESSION_HEAD || (s->phase == SESSION_IDLE && !conn_is_blocked(&s->conn))))
         lose_client(s, FAULT_client_closed);
     else if (s->phase != SESSION_CLOSED && (s->kept_len == 0 || s->phase == SESSION_HEAD))
-        conn_read(&s->conn, true);
+        conn_read(&s->conn, s->phase != SESSION_IDLE || !conn_is_blocked(&s->conn));
 }
 
 static void on_read(struct conn *c, const char *bytes, size_t len)
@@ -286,14 +290,16 @@ static void on_drained(struct conn *c)
 {
     struct session *s = session_of(c);
 
-    if (s->phase == SESSION_TUNNEL)
+    if (s->phase == SESSION_TUNNEL) {
         tunnel_client_drained(s);
-    else if (s->phase == SESSION_LINGER && s->conn.write_failed)
+    } else if (s->phase == SESSION_LINGER && s->conn.write_failed) {
         session_close(s);
-    else if (s->exchange != NULL)
+    } else if (s->exchange != NULL) {
         exchange_on_client_drained(s->exchange);
-    else if (s->phase == SESSION_IDLE || s->phase == SESSION_SKIP || s->phase == SESSION_LINGER)
+    } else if (s->phase != SESSION_CLOSED) {
         session_rest(s);
+        session_read_on(s);
+    }
 }
 
 static void on_closed(struct conn *c)
@@ -376,6 +382,7 @@ static void on_body(struct parser *p, const char *bytes, size_t len)
     struct session *s = LIST_ITEM(p, struct session, parser);
 
     s->flush_owed = true;
+    s->window_bytes += len;
     exchange_on_request_body(s->exchange, bytes, len);
 }
 

@@ -94,10 +94,13 @@ void session_rest(struct session *s)
                                              : LINGER_MS);
 }
 
-/* Reads on, once what was kept has been taken (at the turn's end: not inside somebody's callback). */
-static void read_on(struct session *s)
+/* A client that does not read its responses is not asked for more requests: on_drained goes on. What
+ * was kept is taken first, at the turn's end: not inside somebody's callback. */
+void session_read_on(struct session *s)
 {
-    if (s->kept_len > 0 || s->client_ended)
+    if (s->phase == SESSION_IDLE && conn_is_blocked(&s->conn))
+        conn_read(&s->conn, false);
+    else if (s->kept_len > 0 || s->client_ended)
         loop_at_turn_end(&s->w->loop, &s->again);
     else
         conn_read(&s->conn, true);
@@ -135,7 +138,7 @@ static void finish(void *session, struct str trailers)
         s->phase = skip ? SESSION_SKIP : SESSION_IDLE;
         s->skip_left = s->parser.body_left;
         session_rest(s);
-        read_on(s);
+        session_read_on(s);
     }
 }
 
@@ -184,7 +187,7 @@ static bool resume_request(void *session)
         s->flush_owed = true;
         return true;
     }
-    read_on(s);
+    session_read_on(s);
     return false;
 }
 
@@ -198,7 +201,7 @@ static void begin_tunnel(void *session, struct upstream *u)
     s->response_chunked = false;
     timer_stop(&s->timer);
     flush_part(s, true, STR("")); /* a failure shows when the first byte is passed */
-    read_on(s);
+    session_read_on(s);
 }
 
 static bool is_blocked(void *session)

@@ -10,6 +10,9 @@ extern const struct client_side session_side;
 /* Nothing is to be sent: limits how long the connection may stay idle, or linger. */
 void session_rest(struct session *s);
 
+/* Takes what comes next, as soon as the client has room for its response. */
+void session_read_on(struct session *s);
+
 /* Over how long --min-rate is looked at: long enough for an honest client's hiccup. */
 uint64_t session_rate_window_ms(const struct session *s);
 
