@@ -121,7 +121,7 @@ test: ## set up what is missing, build, run the unit and scenario tests; ends wi
 
 check: ## what a change must pass: format, lint, unit + scenario under ASan + UBSan, stress under TSan, no warning
 	@setup/packages check
-	@$(MAKE) format-check lint
+	@$(MAKE) -k format-check lint
 	@$(MAKE) -j $(JOBS) BUILD=$(BUILD)/check WERROR=-Werror LTO= check-run
 
 check-run: $(program_asan) $(if $(unit_src),$(BUILD)/asan/unit) $(if $(scenario_src),$(BUILD)/asan/scenario) \
