@@ -302,6 +302,19 @@ static bool is_up(struct scene *s, const void *with)
     return store_status(s->store)->up;
 }
 
+static void default_settings(struct scene *s)
+{
+    s->settings = (struct settings){ .workers = 1,
+                                     .prefix = "usher:",
+                                     .name = "edge-1",
+                                     .lookup_timeout_ms = 2000,
+                                     .cache_bytes = 256u << 20,
+                                     .max_loss_percent = 10,
+                                     .lookup_rate = 100000 };
+    s->settings.redis.unix_socket = true;
+    snprintf(s->settings.redis.host, sizeof(s->settings.redis.host), "%s", s->socket);
+}
+
 struct scene *scene_new(void)
 {
     struct scene *s = check_alloc(sizeof(*s));
@@ -312,15 +325,16 @@ struct scene *scene_new(void)
     cr_assert_not_null(mkdtemp(s->folder));
     snprintf(s->socket, sizeof(s->socket), "%s/redis", s->folder);
     scene_start_redis(s);
-    s->settings = (struct settings){ .workers = 1,
-                                     .prefix = "usher:",
-                                     .name = "edge-1",
-                                     .lookup_timeout_ms = 2000,
-                                     .cache_bytes = 256u << 20,
-                                     .max_loss_percent = 10,
-                                     .lookup_rate = 100000 };
-    s->settings.redis.unix_socket = true;
-    snprintf(s->settings.redis.host, sizeof(s->settings.redis.host), "%s", s->socket);
+    default_settings(s);
+    return s;
+}
+
+struct scene *scene_beside(const struct scene *first)
+{
+    struct scene *s = check_alloc(sizeof(*s));
+
+    snprintf(s->socket, sizeof(s->socket), "%s", first->socket);
+    default_settings(s);
     return s;
 }
 
@@ -351,7 +365,9 @@ void scene_end(struct scene *s)
     }
     if (s->redis_pid > 0)
         scene_stop_redis(s);
-    unlink(s->socket);
-    rmdir(s->folder);
+    if (s->folder[0] != '\0') {
+        unlink(s->socket);
+        rmdir(s->folder);
+    }
     free(s);
 }

@@ -40,6 +40,8 @@ struct scene {
 
 /* Redis runs; the store does not yet. Change scene->settings, then scene_open. */
 struct scene *scene_new(void);
+/* Another store on the same Redis, with a loop of its own. Ends before the first. */
+struct scene *scene_beside(const struct scene *first);
 void scene_open(struct scene *s); /* waits until the store is up */
 void scene_open_down(struct scene *s);
 void scene_end(struct scene *s);
