@@ -25,7 +25,7 @@
 #define ROUND_WANTED_LEAST                                                                         \
     128 /* of them at least for lookups, so that no flood of writes stops them, */
 #define ROUND_VERIFY_LEAST 64 /* and for verification, so that it ends */
-#define ROUND_KEYS_MOST 4096  /* with all that joined it */
+#define ROUND_KEYS_MOST 1024  /* with all that joined it: more would keep lookups waiting */
 #define FENCES_MOST 4
 #define UNFENCED_MOST 12
 
