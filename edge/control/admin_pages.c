@@ -18,11 +18,13 @@
 #define GATHER_MS 5000
 #define PREFIX_MAX 512
 
-/* One dump asked of all workers. */
+/* One page that all workers are asked for. */
 struct gather {
     struct list node;
     struct control *control;
-    struct admin_exchange *exchange; /* NULL: answered */
+    struct admin_exchange *exchange;      /* NULL: answered */
+    void (*write)(struct gather *g);      /* when all parts are there */
+    void (*write_late)(struct gather *g); /* when a worker has not answered in time */
     struct timer limit;
     unsigned missing;
     struct dump_mail parts[]; /* one for each worker */
@@ -36,6 +38,7 @@ struct page {
 };
 
 static void write_index(struct control *c, struct admin_exchange *x, struct str query);
+static void write_metrics(struct control *c, struct admin_exchange *x, struct str query);
 
 static void answer_text(struct admin_exchange *x, unsigned status, const char *text)
 {
@@ -63,7 +66,7 @@ static void write_readyz(struct control *c, struct admin_exchange *x, struct str
         answer_text(x, 200, "ready");
 }
 
-static void write_metrics(struct control *c, struct admin_exchange *x, struct str query)
+static void answer_metrics(struct control *c, struct admin_exchange *x)
 {
     struct metrics m = { .workers = c->worker_count,
                          .store = store_status(c->store),
@@ -72,7 +75,6 @@ static void write_metrics(struct control *c, struct admin_exchange *x, struct st
                          .draining = drain_is_on(&c->drain) };
     struct buf body = { 0 };
 
-    (void)query;
     if (c->access_log != NULL)
         m.log_dropped = access_log_dropped(c->access_log);
     for (unsigned i = 0; i < c->worker_count; i++)
@@ -176,22 +178,21 @@ static void gather_free(struct gather *g)
     free(g);
 }
 
-static void gather_give_up(struct gather *g)
+static void gather_answer(struct gather *g, void (*write)(struct gather *g))
 {
-    struct admin_exchange *x = g->exchange;
-
-    if (x == NULL)
-        return;
+    if (g->exchange != NULL)
+        write(g);
     g->exchange = NULL;
-    answer_text(x, 503, "a worker has not answered");
 }
 
 static void on_gather_limit(struct timer *t)
 {
-    gather_give_up(LIST_ITEM(t, struct gather, limit));
+    struct gather *g = LIST_ITEM(t, struct gather, limit);
+
+    gather_answer(g, g->write_late);
 }
 
-static void gather_begin(struct control *c, struct admin_exchange *x, enum dump_what what)
+static struct gather *gather_begin(struct control *c, struct admin_exchange *x, enum dump_what what)
 {
     struct gather *g = check_alloc(sizeof(*g) + c->worker_count * sizeof(g->parts[0]));
 
@@ -207,10 +208,16 @@ static void gather_begin(struct control *c, struct admin_exchange *x, enum dump_
         };
         worker_post(c->workers[i], &g->parts[i].mail);
     }
+    return g;
+}
+
+static void write_silence(struct gather *g)
+{
+    answer_text(g->exchange, 503, "a worker has not answered");
 }
 
 /* A JSON array with one element for each worker. */
-static void gather_answer(struct gather *g)
+static void write_parts(struct gather *g)
 {
     struct buf body = { 0 };
 
@@ -221,7 +228,29 @@ static void gather_answer(struct gather *g)
     }
     buf_add_text(&body, "\n]\n");
     admin_http_answer(g->exchange, 200, TYPE_JSON, &body);
-    g->exchange = NULL;
+}
+
+static void begin_dump(struct control *c, struct admin_exchange *x, enum dump_what what)
+{
+    struct gather *g = gather_begin(c, x, what);
+
+    g->write = write_parts;
+    g->write_late = write_silence;
+}
+
+static void write_gathered_metrics(struct gather *g)
+{
+    answer_metrics(g->control, g->exchange);
+}
+
+/* The workers' boards are there to be read; but a worker that has answered is done with the turn in
+ * which its last responses left: what a client has seen is counted. */
+static void write_metrics(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct gather *g = gather_begin(c, x, DUMP_WORKER);
+
+    (void)query;
+    g->write = g->write_late = write_gathered_metrics;
 }
 
 void admin_pages_dumped(struct dump_mail *mail)
@@ -231,15 +260,14 @@ void admin_pages_dumped(struct dump_mail *mail)
     CHECK(g->missing > 0);
     if (--g->missing > 0)
         return;
-    if (g->exchange != NULL)
-        gather_answer(g);
+    gather_answer(g, g->write);
     gather_free(g);
 }
 
 void admin_pages_close(struct control *c)
 {
     LIST_EACH(node, after, &c->gathers)
-    gather_give_up(LIST_ITEM(node, struct gather, node));
+    gather_answer(LIST_ITEM(node, struct gather, node), write_silence);
 }
 
 void admin_pages_free(struct control *c)
@@ -258,7 +286,7 @@ void admin_pages_serve(void *owner, struct admin_exchange *x, struct str path, s
         if (p->write != NULL)
             p->write(c, x, query);
         else
-            gather_begin(c, x, (enum dump_what)p->dump);
+            begin_dump(c, x, (enum dump_what)p->dump);
         return;
     }
     answer_text(x, 404, "no such page; / lists them");
