@@ -15,7 +15,10 @@
 #include "proxy/worker_dump.h"
 #include "proxy/worker_state.h"
 
-#define READ_BUFFER_BYTES (256 * 1024)
+/* Just under four of loopback's largest segments (65,483 bytes): what is read at once is written at
+ * once, and 256 KiB would leave as four large segments and a tiny one. 1 MiB bodies then cost a
+ * quarter more CPU; elsewhere it makes no difference. */
+#define READ_BUFFER_BYTES (252 * 1024)
 /* A head of the largest size, a few interim ones before it, and what we add. */
 #define HEAD_ROOM(limit) ((limit) * 2 + SERIALIZER_ROOM_BYTES)
 #define SERIALIZER_ROOM_BYTES 8192
