@@ -261,8 +261,8 @@ void admin_http_answer(struct admin_exchange *x, unsigned status, const char *ty
 void admin_http_close(struct admin_http *a)
 {
     listener_close(&a->listener, false);
-    LIST_EACH(node, after, &a->exchanges)
-    conn_close(&LIST_ITEM(node, struct admin_exchange, node)->conn);
+    LIST_EACH (node, after, &a->exchanges)
+        conn_close(&LIST_ITEM(node, struct admin_exchange, node)->conn);
 }
 
 void admin_http_free(struct admin_http *a)

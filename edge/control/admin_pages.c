@@ -266,14 +266,14 @@ void admin_pages_dumped(struct dump_mail *mail)
 
 void admin_pages_close(struct control *c)
 {
-    LIST_EACH(node, after, &c->gathers)
-    gather_answer(LIST_ITEM(node, struct gather, node), write_silence);
+    LIST_EACH (node, after, &c->gathers)
+        gather_answer(LIST_ITEM(node, struct gather, node), write_silence);
 }
 
 void admin_pages_free(struct control *c)
 {
-    LIST_EACH(node, after, &c->gathers)
-    gather_free(LIST_ITEM(node, struct gather, node));
+    LIST_EACH (node, after, &c->gathers)
+        gather_free(LIST_ITEM(node, struct gather, node));
 }
 
 void admin_pages_serve(void *owner, struct admin_exchange *x, struct str path, struct str query)

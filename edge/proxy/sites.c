@@ -31,8 +31,8 @@ void sites_free(struct sites *s)
     host_cache_free(s);
     for (unsigned kind = 0; kind < OBJECT_KINDS; kind++)
         free(s->slots[kind]);
-    LIST_EACH(node, after, &s->retired)
-    free(LIST_ITEM(node, struct retired, node));
+    LIST_EACH (node, after, &s->retired)
+        free(LIST_ITEM(node, struct retired, node));
     free(s->freed);
 }
 
@@ -90,8 +90,7 @@ struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
 
 static void unpin_retired(struct sites *s, struct object *object)
 {
-    LIST_EACH(node, after, &s->retired)
-    {
+    LIST_EACH (node, after, &s->retired) {
         struct retired *r = LIST_ITEM(node, struct retired, node);
 
         if (r->object != object)

@@ -115,8 +115,8 @@ static void drain(struct worker *w)
     w->draining = true;
     for (unsigned i = 0; i < w->listener_count; i++)
         listener_close(&w->listeners[i], true);
-    LIST_EACH(node, after, &w->sessions)
-    session_drain(LIST_ITEM(node, struct session, node));
+    LIST_EACH (node, after, &w->sessions)
+        session_drain(LIST_ITEM(node, struct session, node));
     tell_drained(w);
 }
 
@@ -126,8 +126,8 @@ static void stop(struct worker *w)
     w->draining = w->drained = true;
     for (unsigned i = 0; i < w->listener_count; i++)
         listener_close(&w->listeners[i], false);
-    LIST_EACH(node, after, &w->sessions)
-    session_cut(LIST_ITEM(node, struct session, node));
+    LIST_EACH (node, after, &w->sessions)
+        session_cut(LIST_ITEM(node, struct session, node));
     upstream_pool_close_all(&w->pool);
     w->stopping = true;
     loop_stop(&w->loop);

@@ -18,8 +18,8 @@ static void dump_worker(struct worker *w, struct buf *json)
 {
     unsigned phases[SESSION_CLOSED + 1] = { 0 };
 
-    LIST_EACH(node, after, &w->sessions)
-    phases[LIST_ITEM(node, struct session, node)->phase]++;
+    LIST_EACH (node, after, &w->sessions)
+        phases[LIST_ITEM(node, struct session, node)->phase]++;
     buf_printf(json, "{\"worker\":%u,\"draining\":%s,\"accept_paused\":%s,\"sessions\":{", w->index,
                w->draining ? "true" : "false", w->accept_paused ? "true" : "false");
     for (unsigned i = 0; i <= SESSION_CLOSED; i++)
@@ -61,8 +61,7 @@ static void dump_exchanges(struct worker *w, struct buf *json)
     unsigned n = 0;
 
     buf_add_text(json, "[");
-    LIST_EACH(node, after, &w->running)
-    {
+    LIST_EACH (node, after, &w->running) {
         if (n == MOST)
             break;
         if (n++ > 0)

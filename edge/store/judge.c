@@ -164,8 +164,7 @@ static void call_waiters(struct store *s, struct record *r)
 {
     if (r->verdict == VERDICT_NONE || !record_exists(r))
         return;
-    LIST_EACH(node, after, &record_owner(r)->waiters)
-    {
+    LIST_EACH (node, after, &record_owner(r)->waiters) {
         struct record *waiter = LIST_ITEM(node, struct record, wait_node);
 
         if (!waiter->in_round)

@@ -18,16 +18,16 @@ enum { REPLY_TYPE, REPLY_TTL, REPLY_STRING, REPLY_FIELDS, REPLY_MEMORY, REPLY_HA
 
 void reading_ask(struct redis_link *link, struct str key, bool whole_hash)
 {
-    redis_link_send(link, NULL, 2, (struct str[]){ STR("TYPE"), key });
-    redis_link_send(link, NULL, 2, (struct str[]){ STR("PTTL"), key });
+    redis_link_queue(link, 2, (struct str[]){ STR("TYPE"), key });
+    redis_link_queue(link, 2, (struct str[]){ STR("PTTL"), key });
     /* One byte more than a string may have (RECORD_STRING_MAX): then it is too large. */
-    redis_link_send(link, NULL, 4, (struct str[]){ STR("GETRANGE"), key, STR("0"), STR("8192") });
-    redis_link_send(link, NULL, 2, (struct str[]){ STR("HLEN"), key });
+    redis_link_queue(link, 4, (struct str[]){ STR("GETRANGE"), key, STR("0"), STR("8192") });
+    redis_link_queue(link, 2, (struct str[]){ STR("HLEN"), key });
     redis_link_send(
         link, NULL, 5,
         (struct str[]){ STR("MEMORY"), STR("USAGE"), key, STR("SAMPLES"), STR("1024") });
     if (whole_hash)
-        redis_link_send(link, NULL, 2, (struct str[]){ STR("HGETALL"), key });
+        redis_link_queue(link, 2, (struct str[]){ STR("HGETALL"), key });
 }
 
 static bool is_wrong_type(const redisReply *r)

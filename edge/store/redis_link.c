@@ -478,6 +478,20 @@ void redis_link_send(struct redis_link *l, redisCallbackFn *fn, unsigned argc,
         send_words(l, fn, l->events.owner, argc, words);
 }
 
+static void on_queued(redisAsyncContext *redis, void *reply, void *owner)
+{
+    const redisReply *r = reply;
+
+    if (r != NULL && redis->data != NULL && r->type == REDIS_REPLY_ERROR)
+        redis_link_fail(owner, r->str);
+}
+
+void redis_link_queue(struct redis_link *l, unsigned argc, const struct str *words)
+{
+    if (l->state == LINK_UP)
+        send_words(l, on_queued, l, argc, words);
+}
+
 bool redis_link_has_unread(const struct redis_link *l)
 {
     int unread = 0;

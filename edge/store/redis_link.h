@@ -37,6 +37,8 @@ uint64_t redis_link_ups(const struct redis_link *l); /* how often it came up */
 /* The reply comes to fn(_, reply, owner); NULL when the link was lost. fn may be NULL. */
 void redis_link_send(struct redis_link *l, redisCallbackFn *fn, unsigned argc,
                      const struct str *words);
+/* Inside MULTI: a reply that is an error ends the link, with that error as its reason. */
+void redis_link_queue(struct redis_link *l, unsigned argc, const struct str *words);
 /* Bytes that came in and are still unread. */
 bool redis_link_has_unread(const struct redis_link *l);
 /* An answer that makes the link useless: it is closed and comes back later. */

@@ -26,10 +26,11 @@ struct store {
     struct changes *open;  /* what goes out next; NULL: nothing yet */
     struct turn_end flush; /* at the end of the turn in which something was added to it */
     uint64_t round;
-    bool failure_logged, closing;
+    bool up_logged, failure_logged;
 };
 
 struct changes *store_changes(struct store *s); /* the open ones; they go out at the turn's end */
 void store_flush(struct store *s);              /* they go out now */
+void store_has_read(struct store *s);           /* a round has closed */
 
 #endif

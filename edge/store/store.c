@@ -71,18 +71,18 @@ static void on_reader_up(void *owner)
     read_star(s);
 }
 
-static void on_reader_down(void *owner, const char *reason)
+/* Said when something could be read: a Redis that greets and then refuses is not up. */
+void store_has_read(struct store *s)
 {
-    struct store *s = owner;
-    char text[200];
-
-    s->status.up = false;
-    log_line(LOG_WARN, "store_down", "reason=%s", quoted(reason, text));
-    s->failure_logged = true;
-    verify_suspect_all(s);
-    sync_abort(s);
+    s->status.ever_synced = true;
+    if (s->up_logged)
+        return;
+    s->up_logged = true;
+    s->failure_logged = false;
+    log_line(LOG_INFO, "store_up", "reconnects=%llu", (unsigned long long)s->status.reconnects);
 }
 
+/* Once, not for each attempt. */
 static void on_reader_failed(void *owner, const char *reason)
 {
     struct store *s = owner;
@@ -91,6 +91,17 @@ static void on_reader_failed(void *owner, const char *reason)
     if (!s->failure_logged)
         log_line(LOG_WARN, "store_down", "reason=%s", quoted(reason, text));
     s->failure_logged = true;
+    s->up_logged = false;
+}
+
+static void on_reader_down(void *owner, const char *reason)
+{
+    struct store *s = owner;
+
+    s->status.up = false;
+    on_reader_failed(s, reason);
+    verify_suspect_all(s);
+    sync_abort(s);
 }
 
 static void on_reader_push(void *owner, const redisReply *push)

@@ -189,7 +189,7 @@ static void close_round(struct store *s)
     mirror_evict(&s->mirror, s->settings->cache_bytes, store_changes(s));
     y->count = 0;
     y->step = ROUND_NONE;
-    s->status.ever_synced = true;
+    store_has_read(s);
     store_flush(s);
     if (has_work(y))
         start(s);
@@ -352,7 +352,7 @@ static void send_all(struct store *s)
     struct sync *y = &s->sync;
     struct buf key = { 0 };
 
-    redis_link_send(s->reader, NULL, 1, (struct str[]){ STR("MULTI") });
+    redis_link_queue(s->reader, 1, (struct str[]){ STR("MULTI") });
     for (size_t i = 0; i < y->sent_count; i++) {
         struct record *r = y->sent[i];
 

@@ -103,8 +103,7 @@ Test(base_list, order_and_removal)
         list_init(&nodes[i].node);
         list_prepend(&head, &nodes[i].node);
     }
-    LIST_EACH(at, after, &head)
-    {
+    LIST_EACH (at, after, &head) {
         struct node *n = LIST_ITEM(at, struct node, node);
 
         cr_expect_eq(n->number, expected--);
@@ -116,8 +115,8 @@ Test(base_list, order_and_removal)
     list_move_all(&other, &head);
     cr_expect(list_is_empty(&head));
     cr_expect_eq(LIST_ITEM(list_take_first(&other), struct node, node)->number, 1);
-    LIST_EACH(at, after, &other)
-    sum += LIST_ITEM(at, struct node, node)->number;
+    LIST_EACH (at, after, &other)
+        sum += LIST_ITEM(at, struct node, node)->number;
     cr_expect_eq(sum, 6);
 }
 

@@ -292,3 +292,59 @@ Test(store_outage, connections_killed_again_and_again)
     expect_hosts(s, 8, 20);
     scene_end(s);
 }
+
+Test(store_link, by_name_with_password_and_data_base)
+{
+    struct scene *s = scene_new();
+
+    scene_use_tcp(s);
+    snprintf(s->settings.redis.host, sizeof(s->settings.redis.host), "localhost");
+    snprintf(s->settings.redis.user, sizeof(s->settings.redis.user), "edge");
+    snprintf(s->settings.redis.password, sizeof(s->settings.redis.password), "a secret");
+    s->settings.redis.db = 3;
+    scene_do(s, "ACL SETUSER edge on %s ~* +@all", ">a secret");
+    scene_do(s, "ACL SETUSER default nopass ~* +@all");
+    scene_do(s, "SELECT 3");
+    scene_do(s, "SET usher:host:a.example 10.0.0.1:80");
+    scene_open(s);
+    scene_expect(s, "a.example", "10.0.0.1:80");
+    scene_do(s, "SET usher:host:a.example 10.0.0.2:80");
+    scene_expect(s, "a.example", "10.0.0.2:80");
+    scene_end(s);
+}
+
+Test(store_link, what_redis_refuses_is_a_failure_not_an_absence)
+{
+    struct scene *s = scene_new();
+    bool yes = true;
+
+    scene_use_tcp(s);
+    snprintf(s->settings.redis.user, sizeof(s->settings.redis.user), "edge");
+    snprintf(s->settings.redis.password, sizeof(s->settings.redis.password), "x");
+    scene_do(s, "ACL SETUSER edge on >x ~* +@all");
+    scene_do(s, "SET usher:host:a.example 10.0.0.1:80");
+    scene_open(s);
+    scene_expect(s, "a.example", "10.0.0.1:80");
+    scene_do(s, "ACL SETUSER edge -memory|usage");
+    scene_do(s, "SET usher:host:a.example 10.0.0.2:80");
+    expect_up(s, false, 3000);
+    scene_run(s, 500);
+    cr_expect_str_eq(scene_known(s, "a.example"), "10.0.0.1:80");
+    scene_do(s, "ACL SETUSER edge +@all");
+    scene_expect(s, "a.example", "10.0.0.2:80");
+    expect_up(s, yes, 3000);
+    scene_end(s);
+}
+
+Test(store_link, a_closed_door)
+{
+    struct scene *s = scene_new();
+
+    scene_use_tcp(s);
+    snprintf(s->settings.redis.host, sizeof(s->settings.redis.host), "no-such-host.invalid");
+    scene_open_down(s);
+    scene_run(s, 300);
+    cr_expect_not(store_status(s->store)->up);
+    cr_expect_str_eq(scene_route(s, "a.example"), "store_unavailable");
+    scene_end(s);
+}

@@ -2,6 +2,7 @@
 #include "scene.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -45,12 +46,29 @@ void scene_start_redis(struct scene *s)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves nothing behind */
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", s->socket, "--save",
-               "", "--appendonly", "no", "--dir", s->folder, "--hz", "1", "--enable-debug-command",
-               "yes", (char *)NULL);
+        execlp("redis-server", "redis-server", "--port", s->port, "--bind", "127.0.0.1",
+               "--unixsocket", s->socket, "--save", "", "--appendonly", "no", "--dir", s->folder,
+               "--hz", "1", "--enable-debug-command", "yes", (char *)NULL);
         _exit(127);
     }
     connect_redis(s);
+}
+
+void scene_use_tcp(struct scene *s)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    scene_stop_redis(s);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&a, len), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    close(fd);
+    snprintf(s->port, sizeof(s->port), "%u", ntohs(a.sin_port));
+    scene_start_redis(s);
+    s->settings.redis.unix_socket = false;
+    s->settings.redis.port = ntohs(a.sin_port);
+    snprintf(s->settings.redis.host, sizeof(s->settings.redis.host), "127.0.0.1");
 }
 
 void scene_stop_redis(struct scene *s)
@@ -322,6 +340,7 @@ struct scene *scene_new(void)
     log_set_level(getenv("SCENE_LOG") ? LOG_DEBUG : LOG_ERROR);
     signal(SIGPIPE, SIG_IGN);
     snprintf(s->folder, sizeof(s->folder), "/tmp/usher-store-XXXXXX");
+    snprintf(s->port, sizeof(s->port), "0");
     cr_assert_not_null(mkdtemp(s->folder));
     snprintf(s->socket, sizeof(s->socket), "%s/redis", s->folder);
     scene_start_redis(s);

@@ -23,6 +23,7 @@ struct scene_host {
 struct scene {
     char folder[64], socket[96];
     pid_t redis_pid;
+    char port[8];        /* of 127.0.0.1, beside the socket; "0": none */
     redisContext *redis; /* to write with: blocks */
     struct loop loop;
     struct settings settings;
@@ -47,6 +48,7 @@ void scene_open_down(struct scene *s);
 void scene_end(struct scene *s);
 
 void scene_start_redis(struct scene *s);
+void scene_use_tcp(struct scene *s);    /* started anew, with a port that was free */
 void scene_stop_redis(struct scene *s); /* kills it: nothing is saved */
 
 /* Sends one command, as redisCommand takes it; fails the test on an error reply. */
