@@ -252,3 +252,11 @@ double scene_metric(struct scene *s, const char *name)
             return strtod(line + strlen(name), NULL);
     return 0;
 }
+
+void scene_expect_metric(struct scene *s, const char *name, double value, const char *file,
+                         int line)
+{
+    (void)eventually(scene_metric(s, name) == value, 1000);
+    cr_assert(scene_metric(s, name) == value, "%s:%d: %s: expected %.0f, is %.0f", file, line, name,
+              value, scene_metric(s, name));
+}

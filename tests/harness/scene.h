@@ -96,6 +96,12 @@ int scene_ready(struct scene *s); /* status of /readyz, 0 = no answer */
 /* The value of a metric as written, labels and all; 0 when there is no such line. */
 double scene_metric(struct scene *s, const char *name);
 #define scene_fault_count(s, fault) scene_metric(s, "usher_faults_total{fault=\"" fault "\"}")
+/* A counter's value when what was asked is done: a client may have its answer before it is counted. */
+#define expect_metric(s, name, value) scene_expect_metric(s, name, value, __FILE__, __LINE__)
+#define expect_fault_count(s, fault, value)                                                        \
+    expect_metric(s, "usher_faults_total{fault=\"" fault "\"}", value)
+void scene_expect_metric(struct scene *s, const char *name, double value, const char *file,
+                         int line);
 #define scene_logged(s, text) process_log_count(&(s)->edge.process, text)
 
 #endif

@@ -68,8 +68,8 @@ SCENARIO(bad_records, each_kind_keeps_the_last_good_version_and_says_what_is_wro
         scene_redis(&s, "EXEC");
         await_error(&s, HOST, bad_hosts[i].word, bad_hosts[i].other);
         expect_get(&s, "a.test", "/", 200, "good");
-        cr_assert_eq(scene_metric(&s, "usher_bad_records_total"), i + 1, "%s", bad_hosts[i].write);
-        cr_assert_eq(scene_metric(&s, "usher_records{state=\"bad\"}"), 1, "%s", bad_hosts[i].write);
+        expect_metric(&s, "usher_bad_records_total", i + 1);
+        expect_metric(&s, "usher_records{state=\"bad\"}", 1);
         cr_assert_eq(scene_logged(&s, " bad_record key=\"" HOST "\""), i + 1, "%s",
                      bad_hosts[i].write);
         scene_redis(&s, "DEL " HOST);
@@ -172,7 +172,7 @@ SCENARIO(bad_records, mended_ones_are_live_and_their_error_goes)
     scene_host(&s, "a.test", origin_start("mended"));
     await_get(&s, "a.test", "/", 200, "mended");
     await(error_of(&s, HOST) == NULL);
-    cr_assert_eq(scene_metric(&s, "usher_records{state=\"bad\"}"), 0);
+    expect_metric(&s, "usher_records{state=\"bad\"}", 0);
     cr_assert_eq(scene_logged(&s, " record_mended key=\"" HOST "\""), 1);
     scene_end(&s);
 }
@@ -206,7 +206,7 @@ SCENARIO(bad_records, one_version_is_logged_and_counted_once)
     }
     await(scene_metric(&s, "usher_store_pushes_total") >= 2);
     stays(scene_logged(&s, " bad_record ") == 1, 100);
-    cr_assert_eq(scene_metric(&s, "usher_bad_records_total"), 1);
+    expect_metric(&s, "usher_bad_records_total", 1);
     scene_redis(&s, "SET " HOST " other-nonsense");
     await(scene_logged(&s, " bad_record ") == 2);
     scene_end(&s);

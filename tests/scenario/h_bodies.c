@@ -458,6 +458,6 @@ SCENARIO(bodies, a_client_that_goes_during_a_download_frees_the_endpoint)
     client_close(c);
     await(origin_open_connections(o) == 0);
     await(scene_metric(&s, "usher_exchanges") == 0);
-    cr_assert_eq(scene_fault_count(&s, "client_closed"), 1);
+    expect_fault_count(&s, "client_closed", 1);
     scene_end(&s);
 }

@@ -294,7 +294,7 @@ SCENARIO(limits, max_connections_pauses_accepting_and_recovers)
     client_close(c[5]);
     expect_status(client_read(waiting), 200);
     expect_status(client_get(c[9], "a.test", "/"), 200);
-    cr_assert_eq(scene_metric(&s, "usher_client_connections"), 10);
+    expect_metric(&s, "usher_client_connections", 10);
     cr_assert_geq(scene_logged(&s, " accept_paused "), 1);
     await(scene_logged(&s, " accept_resumed") >= 1);
     scene_end(&s);

@@ -50,7 +50,7 @@ SCENARIO(websocket, the_handshake_passes_and_bytes_go_both_ways)
         client_sendf(c, "frame %02u\r\n\r\n", i);
         cr_assert_str_eq(client_read_bytes(c, 12), kept_format("frame %02u\r\n\r\n", i));
     }
-    cr_assert_eq(scene_metric(&s, "usher_tunnels"), 1);
+    expect_metric(&s, "usher_tunnels", 1);
     client_close(c);
     await(scene_metric(&s, "usher_tunnels") == 0);
     await(origin_open_connections(o) == 0);
