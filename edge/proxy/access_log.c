@@ -180,9 +180,9 @@ static bool thread_ends(struct access_log *log)
 {
     struct timespec limit;
 
-    clock_gettime(CLOCK_MONOTONIC, &limit);
+    clock_gettime(CLOCK_REALTIME, &limit); /* the clock that this call goes by */
     limit.tv_sec += CLOSE_SECONDS;
-    return pthread_clockjoin_np(log->thread, NULL, CLOCK_MONOTONIC, &limit) == 0;
+    return pthread_timedjoin_np(log->thread, NULL, &limit) == 0;
 }
 
 void access_log_close(struct access_log *log)
