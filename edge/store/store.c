@@ -62,10 +62,8 @@ static void on_reader_up(void *owner)
     struct store *s = owner;
 
     s->status.up = true;
-    s->failure_logged = false;
     if (redis_link_ups(s->reader) > 1)
         s->status.reconnects++;
-    log_line(LOG_INFO, "store_up", "reconnects=%llu", (unsigned long long)s->status.reconnects);
     verify_begin(s);
     errors_look_again(s);
     read_star(s);
