@@ -189,6 +189,38 @@ SCENARIO(keepalive, a_stale_connection_is_retried_once_for_get)
     scene_end(&s);
 }
 
+/* The first request of a connection waits at the gate, so that several connections come to be. */
+static void once_after_gate(struct origin_conn *c, struct origin_request *r, void *arg)
+{
+    static unsigned answered[64];
+
+    if (answered[c->number] == 0)
+        gate_wait(arg);
+    once_per_connection(c, r, answered);
+}
+
+SCENARIO(keepalive, several_stale_connections_cost_one_retry)
+{
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
+    struct origin *o = begin(&s);
+    struct client *c[6];
+
+    origin_script(o, once_after_gate, &gate);
+    for (unsigned i = 0; i < 6; i++) {
+        c[i] = scene_open(&s);
+        client_send(c[i], "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    }
+    await(gate_waiting(&gate) == 6);
+    gate_open(&gate);
+    for (unsigned i = 0; i < 6; i++)
+        expect_status(client_read(c[i]), 200);
+    expect_metric(&s, "usher_upstream_connections{state=\"idle\"}", 6);
+    expect_status(client_get(c[0], "a.test", "/"), 200); /* not from one stale one to the next */
+    expect_metric(&s, "usher_retries_total", 1);
+    scene_end(&s);
+}
+
 SCENARIO(keepalive, a_stale_connection_is_not_retried_for_post)
 {
     static unsigned answered[64];
@@ -204,6 +236,10 @@ SCENARIO(keepalive, a_stale_connection_is_not_retried_for_post)
     cr_assert_eq(r.status, 502, "%d %s", r.status, r.why);
     cr_assert_str_eq(response_fault(&r), "response_closed");
     cr_assert_eq(origin_requests(o), 2, "it must not be sent twice");
+    expect_status(client_get(c, "a.test", "/"), 200);
+    client_send(c, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
+    expect_status(client_read(c), 502);
+    cr_assert_eq(origin_requests(o), 4, "nor without a body");
     scene_end(&s);
 }
 

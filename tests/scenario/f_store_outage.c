@@ -269,6 +269,19 @@ SCENARIO(outage, a_small_loss_is_obeyed)
     scene_end(&s);
 }
 
+SCENARIO(outage, a_handful_of_hosts_may_all_be_lost)
+{
+    static struct scene s;
+
+    scene_start(&s);
+    known_hosts(&s, 9, origin_start("one"));
+    scene_redis(&s, "FLUSHALL");
+    for (unsigned i = 0; i < 9; i++)
+        await_fault(&s, kept_format("h%u.test", i), "unknown_host");
+    expect_metric(&s, "usher_store_regressed", 0);
+    scene_end(&s);
+}
+
 SCENARIO(outage, deletions_said_key_by_key_are_obeyed_however_many)
 {
     static struct scene s;
