@@ -116,8 +116,7 @@ run: ## Redis, three demo origins, sample tenants and the edge on 127.0.0.1:8080
 test: ## set up what is missing, build, run the unit and scenario tests; ends with "N passed, N failed"
 	@setup/packages test
 	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(if $(unit_src),$(BUILD)/release/unit) $(if $(scenario_src),$(BUILD)/release/scenario)
-	@USHER_BIN=$(abspath $(BUILD)/usher) setup/tests $(if $(unit_src),$(BUILD)/release/unit) \
-		$(if $(scenario_src),$(BUILD)/release/scenario)
+	@setup/tests $(if $(unit_src),$(BUILD)/release/unit) $(if $(scenario_src),$(BUILD)/release/scenario)
 
 check: ## what a change must pass: format, lint, unit + scenario under ASan + UBSan, stress under TSan, no warning
 	@setup/packages check
@@ -126,13 +125,11 @@ check: ## what a change must pass: format, lint, unit + scenario under ASan + UB
 
 check-run: $(program_asan) $(if $(unit_src),$(BUILD)/asan/unit) $(if $(scenario_src),$(BUILD)/asan/scenario) \
 		$(program_tsan) $(if $(stress_src),$(BUILD)/tsan/stress)
-	@USHER_BIN=$(abspath $(program_asan)) setup/tests $(if $(unit_src),$(BUILD)/asan/unit) \
-		$(if $(scenario_src),$(BUILD)/asan/scenario)
-	@$(if $(stress_src),USHER_BIN=$(abspath $(program_tsan)) setup/tests $(BUILD)/tsan/stress)
+	@setup/tests $(filter-out $(program_asan) $(program_tsan),$^)
 
 scenario stress: $(program_$(KIND))
 unit scenario stress: %: $(BUILD)/$(KIND)/%
-	@USHER_BIN=$(abspath $(program_$(KIND))) FILTER='$(T)' setup/tests $<
+	@FILTER='$(T)' setup/tests $<
 ## unit scenario stress: just those tests; T=name picks some, KIND=asan or tsan another build
 
 lint: $(DEPS)/flags.mk ## who includes whom, sizes, words, cards, headers that stand alone; then that each of these can fail
