@@ -26,6 +26,7 @@
     128 /* of them at least for lookups, so that no flood of writes stops them, */
 #define ROUND_VERIFY_LEAST 64 /* and for verification, so that it ends */
 #define ROUND_KEYS_MOST 1024  /* with all that joined it: more would keep lookups waiting */
+#define PUSHED_MOST 200000    /* waiting; what nobody here knows is then not queued any more */
 #define FENCES_MOST 4
 #define UNFENCED_MOST 12
 
@@ -80,7 +81,13 @@ static void push_key(struct store *s, struct str key)
     if (!keys_split(s->prefix, key, &family, &name))
         return;
     s->status.pushes++;
-    r = mirror_get(&s->mirror, family, name);
+    r = mirror_find(&s->mirror, family, name);
+    if (r == NULL && s->sync.queued[QUEUE_PUSHED] >= PUSHED_MOST) {
+        s->sync.overflowed = true;
+        return;
+    }
+    if (r == NULL)
+        r = mirror_get(&s->mirror, family, name);
     r->pushed = true;
     if (!r->in_flight) /* else the reply under way comes behind this push, so has seen the write */
         sync_want(s, r, QUEUE_PUSHED);
@@ -178,6 +185,17 @@ static void close_soon(struct store *s, enum round_step step)
     loop_at_turn_end(s->loop, &s->sync.end);
 }
 
+/* Too much was written at once to look at each key: what workers remember without a key of its own
+ * is asked anew, as after a lost link. */
+static void make_up_for_overflow(struct store *s)
+{
+    if (!s->sync.overflowed || s->sync.queued[QUEUE_PUSHED] > 0)
+        return;
+    s->sync.overflowed = false;
+    log_line(LOG_WARN, "pushes_skipped", "most=%u", PUSHED_MOST);
+    verify_begin(s);
+}
+
 static void close_round(struct store *s)
 {
     struct sync *y = &s->sync;
@@ -185,6 +203,7 @@ static void close_round(struct store *s)
     y->step = ROUND_CLOSING;
     store_flush(s); /* answers given before this round must not follow what it changes */
     judge_round(s, y->records, y->count);
+    make_up_for_overflow(s);
     verify_after_round(s);
     mirror_evict(&s->mirror, s->settings->cache_bytes, store_changes(s));
     y->count = 0;
@@ -422,6 +441,7 @@ void sync_abort(struct store *s)
         }
     y->count = y->sent_count = 0;
     y->step = ROUND_NONE;
+    y->overflowed = false;
     lookups_fail_all(s);
     while ((node = list_take_first(&dropped)) != NULL) {
         struct record *r = LIST_ITEM(node, struct record, queue_node);

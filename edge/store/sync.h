@@ -18,6 +18,7 @@ struct sync {
     struct record **sent; /* those in the EXEC under way */
     size_t sent_count, sent_room;
     unsigned fences, unfenced;
+    bool overflowed; /* pushes were skipped */
     struct list queues[QUEUES];
     size_t queued[QUEUES];
     struct turn_end end;

@@ -122,6 +122,7 @@ static struct scene_host *find_host(struct scene *s, const char *host)
         if (strcmp(s->hosts[i].answer.host, host) == 0)
             return &s->hosts[i];
     cr_assert_lt(s->host_count, SCENE_HOSTS);
+    s->hosts[s->host_count].answered = false;
     snprintf(s->hosts[s->host_count].answer.host, sizeof(s->hosts[0].answer.host), "%s", host);
     return &s->hosts[s->host_count++];
 }
