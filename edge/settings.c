@@ -94,7 +94,7 @@ static const struct row rows[] = {
       "knows; 100: never" },
     { "lookup-timeout", "TIME", KIND_TIME, AT(lookup_timeout_ms), 1, HOUR_MS, "2s",
       "a request waits for Redis when its host was never seen before" },
-    { "lookup-rate", "N/s", KIND_RATE, AT(lookup_rate), 1, 10000000, "5000",
+    { "lookup-rate", "N/s", KIND_RATE, AT(lookup_rate), 1, 10000000, "10000",
       "hosts never seen before that Redis is asked for" },
     { "drain-wait", "TIME", KIND_TIME, AT(drain_wait_ms), 0, HOUR_MS, "0s",
       "after SIGTERM, /readyz fails this long before anything else happens" },

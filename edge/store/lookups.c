@@ -14,9 +14,13 @@
 #include "store/state.h"
 
 #define WAITING_MOST 10000
+/* Beyond its rate a lookup waits for its turn, but no longer than this: a flood of random names
+ * must not hold those who ask for a real one. */
+#define DELAY_MOST_MS 500
 
 struct lookup {
-    struct list node; /* in record->lookups */
+    struct list node; /* in record->lookups, or in lookups->delayed */
+    bool delayed;
     struct timer timer;
     struct store *store;
     uint64_t hash;
@@ -36,8 +40,12 @@ static bool has_host(const void *value, struct str host)
     return str_equals(host_of(value), host);
 }
 
+static void on_delay(struct timer *t);
+
 void lookups_init(struct store *s)
 {
+    list_init(&s->lookups.delayed);
+    timer_init(&s->lookups.delay, on_delay);
     map_init(&s->lookups.waiting, has_host);
     s->lookups.tokens = s->settings->lookup_rate;
     s->lookups.filled_ms = loop_now_ms(s->loop);
@@ -45,6 +53,7 @@ void lookups_init(struct store *s)
 
 static void free_lookup(struct store *s, struct lookup *k)
 {
+    s->lookups.delayed_count -= k->delayed;
     map_remove(&s->lookups.waiting, k->hash, k);
     list_remove(&k->node);
     timer_stop(&k->timer);
@@ -56,6 +65,7 @@ void lookups_free(struct store *s)
 {
     struct lookup *k;
 
+    timer_stop(&s->lookups.delay);
     for (size_t at = 0; (k = map_next(&s->lookups.waiting, &at)) != NULL;) {
         list_remove(&k->node);
         timer_stop(&k->timer);
@@ -176,10 +186,60 @@ static bool take_token(struct store *s)
     if (u->tokens > most)
         u->tokens = most;
     u->filled_ms = now;
-    if (u->tokens < 1 || u->waiting.count >= WAITING_MOST)
+    if (u->tokens < 1)
         return false;
     u->tokens -= 1;
     return true;
+}
+
+/* May one more wait at all? */
+static bool may_wait(const struct store *s)
+{
+    const struct lookups *u = &s->lookups;
+
+    return u->waiting.count < WAITING_MOST &&
+           u->delayed_count <= (uint64_t)s->settings->lookup_rate * DELAY_MOST_MS / 1000;
+}
+
+static void go(struct store *s, struct lookup *k)
+{
+    struct decision d = decide(s, host_of(k)); /* it may have become known meanwhile */
+
+    if (!d.decided) {
+        wait_for_keys(s, k);
+        return;
+    }
+    for (unsigned i = 0; i < k->worker_count; i++)
+        answer(s, k->workers[i], host_of(k), &d);
+    free_lookup(s, k);
+}
+
+/* Tokens have come: the next of those who wait for one may go. */
+static void on_delay(struct timer *t)
+{
+    struct store *s = LIST_ITEM(t, struct store, lookups.delay);
+    struct lookups *u = &s->lookups;
+
+    while (!list_is_empty(&u->delayed) && take_token(s)) {
+        struct lookup *k = LIST_ITEM(list_take_first(&u->delayed), struct lookup, node);
+
+        k->delayed = false;
+        u->delayed_count--;
+        go(s, k);
+    }
+    if (!list_is_empty(&u->delayed))
+        timer_set(s->loop, &u->delay, 1);
+}
+
+static void delay(struct store *s, struct lookup *k)
+{
+    struct lookups *u = &s->lookups;
+
+    k->delayed = true;
+    list_append(&u->delayed, &k->node);
+    u->delayed_count++;
+    if (!timer_is_set(&u->delay))
+        timer_set(s->loop, &u->delay, 1);
 }
 
 void lookups_ask(struct store *s, unsigned worker, struct str host)
@@ -202,7 +262,7 @@ void lookups_ask(struct store *s, unsigned worker, struct str host)
         answer_fault(s, worker, host, FAULT_store_unavailable);
         return;
     }
-    if (!take_token(s)) {
+    if (!may_wait(s)) {
         s->status.lookups_refused++;
         answer_fault(s, worker, host, FAULT_store_busy);
         return;
@@ -217,7 +277,10 @@ void lookups_ask(struct store *s, unsigned worker, struct str host)
     timer_set(s->loop, &k->timer, s->settings->lookup_timeout_ms);
     add_worker(k, worker);
     map_add(&s->lookups.waiting, hash, k);
-    wait_for_keys(s, k);
+    if (list_is_empty(&s->lookups.delayed) && take_token(s))
+        wait_for_keys(s, k);
+    else
+        delay(s, k);
 }
 
 void lookups_go_on(struct store *s, struct record *r)
@@ -227,18 +290,8 @@ void lookups_go_on(struct store *s, struct record *r)
 
     list_init(&asked);
     list_move_all(&asked, &r->lookups);
-    while ((node = list_take_first(&asked)) != NULL) {
-        struct lookup *k = LIST_ITEM(node, struct lookup, node);
-        struct decision d = decide(s, host_of(k));
-
-        if (!d.decided) {
-            wait_for_keys(s, k);
-            continue;
-        }
-        for (unsigned i = 0; i < k->worker_count; i++)
-            answer(s, k->workers[i], host_of(k), &d);
-        free_lookup(s, k);
-    }
+    while ((node = list_take_first(&asked)) != NULL)
+        go(s, LIST_ITEM(node, struct lookup, node));
 }
 
 void lookups_fail_all(struct store *s)

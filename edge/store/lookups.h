@@ -8,6 +8,9 @@ struct lookups {
     struct map waiting; /* struct lookup by host */
     double tokens;      /* of --lookup-rate */
     uint64_t filled_ms;
+    struct list delayed; /* struct lookup in need of a token, first come first served */
+    size_t delayed_count;
+    struct timer delay;
 };
 
 void lookups_init(struct store *s);

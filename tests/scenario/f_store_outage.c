@@ -424,10 +424,12 @@ SCENARIO(lookups, a_known_host_costs_redis_nothing)
     scene_end(&s);
 }
 
+#define FLOOD 400
+
 SCENARIO(lookups, a_flood_of_unknown_hosts_is_bounded_and_hurts_no_other)
 {
     static struct scene s;
-    struct client *c, *good;
+    struct client *c[FLOOD], *good;
     unsigned busy = 0, unknown = 0, odd = 0;
     unsigned long before;
     uint64_t start;
@@ -437,17 +439,21 @@ SCENARIO(lookups, a_flood_of_unknown_hosts_is_bounded_and_hurts_no_other)
     scene_host(&s, "a.test", origin_start("one"));
     await_get(&s, "a.test", "/", 200, "one");
     before = redis_calls(&s.redis, "type");
-    c = scene_open(&s);
     good = scene_open(&s);
+    for (unsigned i = 0; i < FLOOD; i++)
+        c[i] = scene_open(&s);
     start = await_now_ms();
-    for (unsigned i = 0; i < 4000; i++) {
-        struct response r = client_get(c, kept_format("x%u.flood.test", i), "/");
+    for (unsigned wave = 0; wave < 4; wave++) {
+        for (unsigned i = 0; i < FLOOD; i++)
+            client_sendf(c[i], "GET / HTTP/1.1\r\nHost: x%u-%u.flood.test\r\n\r\n", wave, i);
+        cr_assert_str_eq(client_get(good, "a.test", "/").text, "one");
+        for (unsigned i = 0; i < FLOOD; i++) {
+            struct response r = client_read(c[i]);
 
-        busy += strcmp(response_fault(&r), "store_busy") == 0;
-        unknown += strcmp(response_fault(&r), "unknown_host") == 0;
-        odd += r.status == 200 || r.status == 0;
-        if (i % 100 == 0)
-            cr_assert_str_eq(client_get(good, "a.test", "/").text, "one");
+            busy += strcmp(response_fault(&r), "store_busy") == 0;
+            unknown += strcmp(response_fault(&r), "unknown_host") == 0;
+            odd += r.status == 200 || r.status == 0;
+        }
     }
     seconds = (double)(await_now_ms() - start) / 1000;
     cr_assert_eq(odd, 0);
@@ -457,6 +463,27 @@ SCENARIO(lookups, a_flood_of_unknown_hosts_is_bounded_and_hurts_no_other)
     cr_assert_leq(redis_calls(&s.redis, "type") - before, unknown + 20);
     expect_metric(&s, "usher_store_lookups_refused_total", busy);
     expect_get(&s, "a.test", "/", 200, "one");
+    scene_end(&s);
+}
+
+SCENARIO(lookups, more_hosts_than_the_rate_wait_for_their_turn)
+{
+    static struct scene s;
+    struct client *c[40];
+    struct origin *o = origin_start("one");
+
+    scene_start(&s, .flags = { "--lookup-rate", "100" });
+    for (unsigned i = 0; i < 200; i++)
+        scene_redis(&s, "SET usher:host:h%u.test %s", i, origin_at(o));
+    for (unsigned i = 0; i < 40; i++)
+        c[i] = scene_open(&s);
+    for (unsigned n = 0; n < 200; n += 40) {
+        for (unsigned i = 0; i < 40; i++)
+            client_sendf(c[i], "GET / HTTP/1.1\r\nHost: h%u.test\r\n\r\n", n + i);
+        for (unsigned i = 0; i < 40; i++)
+            expect_status(client_read(c[i]), 200);
+    }
+    expect_metric(&s, "usher_store_lookups_refused_total", 0);
     scene_end(&s);
 }
 
@@ -542,5 +569,46 @@ SCENARIO(lookups, a_small_cache_still_serves_every_host)
     /* evicted and asked for again; a change still reaches it */
     scene_redis(&s, "SET usher:host:h0.test %s", origin_at(origin_start("two")));
     await(strcmp(client_get(c, "h0.test", "/").text, "two") == 0);
+    scene_end(&s);
+}
+
+SCENARIO(outage, an_edge_that_may_only_read_serves)
+{
+    static struct scene s;
+
+    scene_start(&s, .without_edge = true);
+    scene_redis(&s, "ACL SETUSER reader on >hush ~usher:* &* +@read +@connection +@transaction");
+    s.options.redis = kept_format("unix://reader:hush@%s", s.redis.socket);
+    scene_host(&s, "a.test", origin_start("one"));
+    scene_edge_start(&s);
+    await_get(&s, "a.test", "/", 200, "one");
+    scene_redis(&s, "SET usher:host:b.test nonsense"); /* which it cannot write of */
+    await_fault(&s, "b.test", "bad_record");
+    cr_assert_eq(scene_logged(&s, " bad_record key="), 1);
+    scene_host(&s, "a.test", origin_start("two"));
+    await_get(&s, "a.test", "/", 200, "two");
+    cr_assert_null(scene_redis(&s, "HGET usher:errors usher:host:b.test"));
+    cr_assert_eq(scene_logged(&s, "hush"), 0);
+    scene_end(&s);
+}
+
+SCENARIO(outage, rights_taken_away_are_an_outage_and_given_back_its_end)
+{
+    static struct scene s;
+
+    scene_start(&s, .without_edge = true);
+    scene_redis(&s, "ACL SETUSER reader on >hush ~usher:* &* +@all");
+    s.options.redis = kept_format("unix://reader:hush@%s", s.redis.socket);
+    scene_host(&s, "a.test", origin_start("one"));
+    scene_edge_start(&s);
+    await_get(&s, "a.test", "/", 200, "one");
+    scene_redis(&s, "ACL SETUSER reader resetkeys ~elsewhere:*");
+    expect_get(&s, "a.test", "/", 200, "one");
+    stays(scene_get(&s, "a.test", "/").status == 200, 300);
+    cr_assert_neq(scene_get(&s, "never.seen", "/").status, 404, "nobody knows that");
+    scene_redis(&s, "ACL SETUSER reader resetkeys ~usher:*");
+    await_fault(&s, "never.seen", "unknown_host");
+    scene_host(&s, "a.test", origin_start("two"));
+    await_get(&s, "a.test", "/", 200, "two");
     scene_end(&s);
 }

@@ -86,8 +86,9 @@ Test(store_lookup, a_flood_is_bounded)
     for (unsigned i = 0; i < s->host_count; i++)
         refused +=
             s->hosts[i].answer.kind == ANSWER_FAULT && s->hosts[i].answer.fault == FAULT_store_busy;
-    cr_expect_geq(refused, count - 600);
-    cr_expect_leq(refused, count - 500);
+    /* 500 go at once, about 250 in the half second that one may wait for its turn */
+    cr_expect_geq(refused, count - 500 - 250 - 150);
+    cr_expect_leq(refused, count - 500 - 250);
     cr_expect_eq(store_status(s->store)->lookups_refused, refused);
     scene_end(s);
 }
