@@ -17,7 +17,7 @@
 #include "proxy/worker_state.h"
 #include "routing/balance.h"
 
-#define SPARE_MOST 2048 /* about 7 MB: what a burst needed is there for the next */
+#define SPARE_MOST 256
 #define ASK_AGAIN_MOST 3
 #define PATH_ESCAPED 3 /* an octet that a path may not hold becomes three */
 

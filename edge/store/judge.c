@@ -41,6 +41,7 @@ static void judge_presence(struct store *s, struct record *r)
                            : VERDICT_BAD;
     r->known = true;
     r->present = !d->absent;
+    r->deleted = d->absent && (r->deleted || r->was_present);
     r->epoch = d->epoch;
     verify_settled(s, r);
 }

@@ -109,24 +109,37 @@ static struct decision decide(struct store *s, struct str host)
     return (struct decision){ .decided = true };
 }
 
-static void answer(struct store *s, unsigned worker, struct str host, const struct decision *d)
-{
-    struct answer *a = changes_answer(store_changes(s), worker, host);
-
-    a->kind = ANSWER_UNKNOWN;
-    if (d->site == NULL)
-        return;
-    a->kind = ANSWER_SITE;
-    a->site = d->site->ref;
-    a->exact = d->exact;
-}
-
 static void answer_fault(struct store *s, unsigned worker, struct str host, enum fault fault)
 {
     struct answer *a = changes_answer(store_changes(s), worker, host);
 
     a->kind = ANSWER_FAULT;
     a->fault = fault;
+}
+
+static bool was_deleted(const struct store *s, struct str host)
+{
+    const struct record *r = mirror_find(&s->mirror, FAMILY_host, host);
+
+    return r != NULL && r->known && r->deleted;
+}
+
+static void answer(struct store *s, unsigned worker, struct str host, const struct decision *d)
+{
+    struct answer *a;
+
+    if (d->site == NULL && s->status.regressed && !was_deleted(s, host)) {
+        /* Redis has lost records: that it has none for this host proves nothing. */
+        answer_fault(s, worker, host, FAULT_store_unavailable);
+        return;
+    }
+    a = changes_answer(store_changes(s), worker, host);
+    a->kind = ANSWER_UNKNOWN;
+    if (d->site == NULL)
+        return;
+    a->kind = ANSWER_SITE;
+    a->site = d->site->ref;
+    a->exact = d->exact;
 }
 
 /* --- waiting --- */

@@ -58,6 +58,7 @@ struct record {
     bool pushed;   /* Redis told of a change: an absence is to be believed */
     bool wanted;   /* a lookup asks for it */
     bool missing;  /* withheld */
+    bool deleted;  /* absent, and we saw it go */
     bool was_known, was_present, keep; /* while a round is judged */
     bool in_round, in_flight, to_read, is_hash;
     uint16_t name_len;

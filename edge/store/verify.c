@@ -174,9 +174,11 @@ static void decide(struct store *s)
         obey(s);
         return;
     }
-    if (!s->status.regressed)
+    if (!s->status.regressed) {
         log_line(LOG_ERROR, "store_regressed", "gone=%zu known=%zu", v->missing_hosts,
                  v->known_hosts);
+        store_changes(s)->forget_unknown = true; /* 404s of the last moments may be wrong */
+    }
     s->status.regressed = true;
     if (v->some_back) {
         v->some_back = false;
