@@ -393,10 +393,8 @@ static void ask(struct store *s)
         fence(s);
         return;
     }
-    if (all && y->unfenced++ >= UNFENCED_MOST) {
-        close_soon(s, ROUND_CLOSING); /* what is still unread goes into the next round */
-        return;
-    }
+    if (all) /* no end here: what has just become a hash must be read before the round closes */
+        y->unfenced++;
     if (y->sent_room < y->count) {
         y->sent_room = y->room;
         y->sent = check_realloc(y->sent, y->sent_room * sizeof(struct record *));

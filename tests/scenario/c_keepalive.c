@@ -475,3 +475,37 @@ SCENARIO(keepalive, a_client_that_goes_while_connecting_ends_its_exchange)
     await(scene_metric(&s, "usher_upstream_connections{state=\"busy\"}") == 0);
     scene_end(&s);
 }
+
+SCENARIO(keepalive, all_requests_sent_before_a_half_close_are_answered)
+{
+    static struct scene s;
+    struct origin *o = begin(&s);
+    struct client *c = scene_open(&s);
+
+    origin_script(o, echo_target, NULL);
+    client_send(c, "GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\n"
+                   "POST /2 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc"
+                   "GET /3 HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    client_half_close(c);
+    for (unsigned i = 1; i <= 3; i++)
+        cr_assert_str_eq(client_read(c).text, kept_format("/%u", i));
+    cr_assert(client_ended(c, AWAIT_MS));
+    scene_end(&s);
+}
+
+SCENARIO(keepalive, close_wins_over_keep_alive)
+{
+    static struct scene s;
+    struct client *c;
+    struct response r;
+
+    begin(&s);
+    c = scene_open(&s);
+    client_send(c, "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive\r\n"
+                   "Connection: foo, Close\r\n\r\nGET /2 HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    r = client_read(c);
+    cr_assert_eq(r.status, 200);
+    cr_assert_str_eq(response_field(&r, "connection"), "close");
+    cr_assert(client_ended(c, AWAIT_MS), "what came behind a close is not answered");
+    scene_end(&s);
+}

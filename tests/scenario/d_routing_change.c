@@ -536,3 +536,32 @@ SCENARIO(routing, a_ttl_of_centuries_is_no_ttl_of_moments)
     cr_assert_leq(scene_metric(&s, "usher_store_rounds_total"), 12, "it is read again and again");
     scene_end(&s);
 }
+
+SCENARIO(routing, a_thousand_endpoints_of_odd_weights_take_bounded_memory)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+    long before;
+
+    scene_start(&s);
+    scene_host(&s, "a.test", o);
+    await_get(&s, "a.test", "/", 200, "one");
+    before = process_rss_kb(&s.edge.process);
+    redis_queue(&s.redis, "MULTI");
+    for (unsigned i = 0; i < 1000; i++)
+        redis_queue(&s.redis, "HSET usher:endpoints:web 127.0.%u.%u:1 %u", i / 250, i % 250 + 1,
+                    i % 2 == 0 ? 1 : 2);
+    redis_queue(&s.redis, "HSET usher:endpoints:web %s 997", origin_at(o));
+    redis_queue(&s.redis, "EXEC");
+    redis_flush(&s.redis);
+    scene_redis(&s, "SET usher:host:b.test service:web");
+    await(scene_get(&s, "b.test", "/").status == 200);
+    for (unsigned i = 0; i < 1000; i++)
+        redis_queue(&s.redis, "HSET usher:endpoints:web 127.0.%u.%u:1 %u", i / 250, i % 250 + 1,
+                    1000 - i);
+    redis_flush(&s.redis);
+    await(has(scene_page(&s, "/dump/services"), "127.0.0.1:1\",\"weight\":1000"));
+    await(scene_metric(&s, "usher_objects_retired") == 0);
+    cr_assert_leq(process_rss_kb(&s.edge.process) - before, edge_has_sanitizer() ? 80000 : 12000);
+    scene_end(&s);
+}

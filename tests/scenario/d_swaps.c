@@ -6,11 +6,14 @@
  * Not here: single changes (d_routing_change.c). */
 #include "harness/scene.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-#define SWAPS 3000
+#define SWAPS 10000
+#define ASKING 6 /* more than the machine has cores: the edge must fall behind the writer */
 
 /* Answers with its own name and the host it was asked for. */
 static void name_and_path(struct origin_conn *c, struct origin_request *r, void *arg)
@@ -54,16 +57,46 @@ static void *ask(void *owner)
     return NULL;
 }
 
-/* The host names tenant 1 or 2; in each state only one of them exists, and its service is named
+static unsigned all_asked(struct asking asking[ASKING])
+{
+    unsigned sum = 0;
+
+    for (unsigned i = 0; i < ASKING; i++)
+        sum += atomic_load(&asking[i].asked);
+    return sum;
+}
+
+struct pulse {
+    struct process *process;
+    atomic_bool on, stop;
+};
+
+/* Lets the edge run a moment and stand still a moment, so that whatever it reads has grown. */
+static void *pulse_process(void *owner)
+{
+    struct pulse *p = owner;
+
+    while (!atomic_load(&p->stop)) {
+        if (atomic_load(&p->on))
+            process_signal(p->process, SIGSTOP);
+        usleep(1000);
+        process_signal(p->process, SIGCONT);
+        usleep(500);
+    }
+    return NULL;
+}
+
+/* The host names one of eight tenants; in each state only one of them exists, and its service is named
  * anew with each swap: any mixture of an old host and a new tenant is a fault. */
 SCENARIO(swaps, host_tenant_service_and_endpoints_change_as_one)
 {
     static const char *const right[] = { "even", "odd", NULL };
     static struct scene s;
     struct origin *even = origin_start("even"), *odd = origin_start("odd");
-    static struct asking asking[3];
-    pthread_t threads[3];
-    unsigned asked = 0;
+    static struct asking asking[ASKING];
+    static struct pulse pulse;
+    pthread_t threads[ASKING], pulsing;
+    unsigned asked = 0, n;
 
     origin_script(even, name_and_path, (void *)(uintptr_t)"even");
     origin_script(odd, name_and_path, (void *)(uintptr_t)"odd");
@@ -72,32 +105,38 @@ SCENARIO(swaps, host_tenant_service_and_endpoints_change_as_one)
     scene_redis(&s, "HSET usher:tenant:t0 to service:s0");
     scene_redis(&s, "SET usher:host:a.test tenant:t0");
     await_get(&s, "a.test", "/", 200, "even");
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < ASKING; i++) {
         asking[i].s = &s;
         asking[i].right = right;
         pthread_create(&threads[i], NULL, ask, &asking[i]);
     }
-    for (unsigned n = 1; n <= SWAPS; n++) {
+    pulse.process = &s.edge.process;
+    pthread_create(&pulsing, NULL, pulse_process, &pulse);
+    for (n = 1; n <= SWAPS || all_asked(asking) < SWAPS; n++) {
         redis_queue(&s.redis, "MULTI");
-        redis_queue(&s.redis, "DEL usher:tenant:t%u usher:endpoints:s%u", (n - 1) % 2, (n - 1) % 2);
-        redis_queue(&s.redis, "SET usher:host:a.test tenant:t%u", n % 2);
-        redis_queue(&s.redis, "HSET usher:tenant:t%u to service:s%u", n % 2, n % 2);
-        redis_queue(&s.redis, "HSET usher:endpoints:s%u %s 1", n % 2,
+        redis_queue(&s.redis, "DEL usher:tenant:t%u usher:endpoints:s%u", (n - 1) % 8, (n - 1) % 8);
+        redis_queue(&s.redis, "SET usher:host:a.test tenant:t%u", n % 8);
+        redis_queue(&s.redis, "HSET usher:tenant:t%u to service:s%u", n % 8, n % 8);
+        redis_queue(&s.redis, "HSET usher:endpoints:s%u %s 1", n % 8,
                     origin_at(n % 2 == 0 ? even : odd));
         redis_queue(&s.redis, "EXEC");
-        if (n % 3 == 0)
+        if (n % (n / 500 % 2 == 0 ? 3 : 50) == 0) /* in turns calm, and without a breath */
             redis_flush(&s.redis);
+        if (n % 1000 == 0)
+            atomic_store(&pulse.on, n / 1000 % 2 == 1);
     }
+    atomic_store(&pulse.stop, true);
+    pthread_join(pulsing, NULL);
     redis_flush(&s.redis);
-    await_get(&s, "a.test", "/", 200, SWAPS % 2 == 0 ? "even" : "odd");
-    for (unsigned i = 0; i < 3; i++) {
+    await_get(&s, "a.test", "/", 200, (n - 1) % 2 == 0 ? "even" : "odd");
+    for (unsigned i = 0; i < ASKING; i++) {
         atomic_store(&asking[i].stop, true);
         pthread_join(threads[i], NULL);
         asked += atomic_load(&asking[i].asked);
         cr_assert_eq(atomic_load(&asking[i].wrong), 0, "%u of %u answers, first: %s",
                      atomic_load(&asking[i].wrong), atomic_load(&asking[i].asked), asking[i].seen);
     }
-    cr_assert_gt(asked, SWAPS / 10, "only %u requests raced", asked);
+    cr_assert_geq(asked, SWAPS, "only %u requests raced", asked);
     cr_assert_eq(scene_logged(&s, " bad_record "), 0, "a mixture was judged bad");
     cr_assert_null(scene_redis(&s, "HGET usher:errors usher:host:a.test"));
     scene_end(&s);
@@ -180,5 +219,50 @@ SCENARIO(swaps, a_thousand_hosts_changed_at_once_are_all_right)
     redis_flush(&s.redis);
     for (unsigned i = 0; i < 1000; i++)
         await(strcmp(client_get(c, kept_format("h%u.test", i), "/").text, "two") == 0);
+    scene_end(&s);
+}
+
+static void slow_at_gate(struct origin_conn *c, struct origin_request *r, void *arg)
+{
+    if (strcmp(r->target, "/slow") == 0)
+        gate_wait(arg);
+    origin_reply(c, r, 200, "slow");
+}
+
+SCENARIO(swaps, what_was_replaced_is_freed_when_its_last_request_ends)
+{
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
+    struct origin *slow = origin_start("slow"),
+                  *o[2] = { origin_start("even"), origin_start("odd") };
+    struct client *pinning, *c;
+    long before = 0;
+
+    scene_start(&s, .flags = { "--log-level", "info" });
+    origin_script(slow, slow_at_gate, &gate);
+    scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(slow));
+    scene_redis(&s, "SET usher:host:a.test tenant:acme");
+    pinning = scene_open(&s);
+    client_send(pinning, "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    await(gate_waiting(&gate) == 1);
+    c = scene_open(&s);
+    for (unsigned n = 0; n < 6000; n++) {
+        redis_queue(&s.redis, "HSET usher:tenant:acme to '%s %s 127.0.0.1:%u'", origin_at(o[n % 2]),
+                    origin_at(o[(n + 1) % 2]), n % 60000 + 1);
+        redis_queue(&s.redis, "HSET usher:tenant:acme to %s", origin_at(o[n % 2]));
+        if (n % 20 == 0) {
+            redis_flush(&s.redis);
+            await(strcmp(client_get(c, "a.test", "/").text, n % 2 == 0 ? "even" : "odd") == 0);
+        }
+        if (n == 2000)
+            before = process_rss_kb(&s.edge.process);
+    }
+    redis_flush(&s.redis);
+    await(strcmp(client_get(c, "a.test", "/").text, "odd") == 0);
+    expect_metric(&s, "usher_objects_retired", 1);
+    cr_assert_leq(process_rss_kb(&s.edge.process) - before, edge_has_sanitizer() ? 60000 : 2000);
+    gate_open(&gate);
+    cr_assert_str_eq(client_read(pinning).text, "slow");
+    expect_metric(&s, "usher_objects_retired", 0);
     scene_end(&s);
 }

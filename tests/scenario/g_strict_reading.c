@@ -460,3 +460,45 @@ SCENARIO(strict, an_odd_but_lawful_request_passes)
     }
     scene_end(&s);
 }
+
+struct sending {
+    struct client *c;
+    uint64_t len;
+};
+
+static void *send_on(void *owner)
+{
+    struct sending *s = owner;
+
+    client_send_pattern(s->c, s->len);
+    return NULL;
+}
+
+SCENARIO(strict, a_refusal_arrives_though_the_client_still_sends)
+{
+    static const char *const requests[] = {
+        "POST / HTTP/1.1\r\nHost: nobody.test\r\nContent-Length: 3000000\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3000000\r\nBad Name: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    };
+    static struct scene s;
+
+    scene_start(&s, .workers = 1);
+    scene_host(&s, "a.test", origin_start("one"));
+    for (unsigned i = 0; i < 30; i++) {
+        static struct sending sending;
+        struct client *c = scene_open(&s);
+        struct response r;
+        pthread_t thread;
+
+        client_send(c, requests[i % 3]);
+        sending = (struct sending){ c, 3000000 };
+        pthread_create(&thread, NULL, send_on, &sending);
+        r = client_read(c);
+        cr_assert(r.status == 404 || r.status == 400, "%u: %d %s: a reset overtook it", i, r.status,
+                  r.why);
+        pthread_join(thread, NULL);
+        client_close(c);
+    }
+    scene_end(&s);
+}

@@ -398,3 +398,19 @@ SCENARIO(limits, a_thousand_slow_heads_cost_nothing_and_hold_nobody)
     await(scene_metric(&s, "usher_client_connections") == 0);
     scene_end(&s);
 }
+
+SCENARIO(limits, one_connection_at_a_time_is_enough_for_all)
+{
+    static struct scene s;
+    struct client *c[20];
+
+    scene_start(&s, .flags = { "--max-connections", "1" });
+    scene_host(&s, "a.test", origin_start("one"));
+    for (unsigned i = 0; i < 20; i++) {
+        c[i] = scene_open(&s);
+        client_send(c[i], "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+    }
+    for (unsigned i = 0; i < 20; i++)
+        expect_status(client_read(c[i]), 200);
+    scene_end(&s);
+}
