@@ -277,6 +277,14 @@ static void fence(struct store *s)
 
 /* --- reading --- */
 
+/* Is the named record not known, or pushed (perhaps by the very write that names it)? */
+static bool is_to_join(const struct store *s, const struct record *r)
+{
+    if (r->in_round)
+        return false;
+    return r->queue == QUEUE_PUSHED || (!record_is_fresh(&s->mirror, r) && !record_exists(r));
+}
+
 /* What a good new value names must be known when it is judged. */
 static void add_named(struct store *s, struct record *r)
 {
@@ -290,15 +298,12 @@ static void add_named(struct store *s, struct record *r)
     if (f->to == RECORD_TO_SERVICE)
         named[1] = mirror_get(&s->mirror, FAMILY_service, str_from(f->service));
     for (unsigned i = 0; i < 2; i++) {
-        struct record *n = named[i];
-
-        if (n == NULL)
+        if (named[i] == NULL)
             continue;
-        if (!n->in_round && !record_is_fresh(&s->mirror, n) && !record_exists(n))
-            add_to_round(s, n);
-        if (n->pair != NULL && !n->pair->in_round && !record_is_fresh(&s->mirror, n->pair) &&
-            !record_exists(n->pair))
-            add_to_round(s, n->pair);
+        if (is_to_join(s, named[i]))
+            add_to_round(s, named[i]);
+        if (named[i]->pair != NULL && is_to_join(s, named[i]->pair))
+            add_to_round(s, named[i]->pair);
     }
 }
 
