@@ -322,6 +322,10 @@ SCENARIO(proxy, responses_204_and_304_have_no_body)
     cr_assert_eq(r.status, 204);
     cr_assert_null(response_field(&r, "content-length"), "%s", r.head);
     cr_assert_null(response_field(&r, "transfer-encoding"), "%s", r.head);
+    origin_answers(o, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+    r = client_get(c, "a.test", "/");
+    cr_assert_eq(r.status, 204);
+    cr_assert_null(response_field(&r, "content-length"), "RFC 9110 8.6:\n%s", r.head);
     origin_answers(o, "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1000\r\n\r\n");
     r = client_get(c, "a.test", "/");
     cr_assert_eq(r.status, 304);

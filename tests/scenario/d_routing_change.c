@@ -71,6 +71,28 @@ SCENARIO(routing, a_new_wildcard_undoes_the_unknown_and_the_shorter_below_it)
     scene_end(&s);
 }
 
+SCENARIO(routing, the_wildcard_of_all_comes_and_goes_at_once)
+{
+    static struct scene s;
+
+    scene_start(&s);
+    scene_host(&s, "*.b.test", origin_start("parent"));
+    await_fault(&s, "a.test", "unknown_host");
+    await_get(&s, "a.b.test", "/", 200, "parent");
+    scene_host(&s, "*", origin_start("all"));
+    await_get(&s, "a.test", "/", 200, "all");
+    await_get(&s, "192.0.2.1", "/", 200, "all");
+    expect_get(&s, "a.b.test", "/", 200, "parent");
+    scene_host(&s, "*", origin_start("other"));
+    await_get(&s, "a.test", "/", 200, "other");
+    scene_redis(&s, "DEL usher:host:*");
+    await_fault(&s, "a.test", "unknown_host");
+    expect_get(&s, "a.b.test", "/", 200, "parent");
+    scene_redis(&s, "DEL usher:host:*.b.test");
+    await_fault(&s, "a.b.test", "unknown_host");
+    scene_end(&s);
+}
+
 SCENARIO(routing, a_host_moves_to_another_origin)
 {
     static struct scene s;

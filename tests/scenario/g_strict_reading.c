@@ -498,6 +498,7 @@ SCENARIO(strict, a_refusal_arrives_though_the_client_still_sends)
         cr_assert(r.status == 404 || r.status == 400, "%u: %d %s: a reset overtook it", i, r.status,
                   r.why);
         pthread_join(thread, NULL);
+        cr_assert(client_ended(c, AWAIT_MS) && !c->in.reset, "%u: reset", i);
         client_close(c);
     }
     scene_end(&s);
