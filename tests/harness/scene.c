@@ -119,6 +119,18 @@ void scene_host(struct scene *s, const char *host, const struct origin *o)
     scene_redis(s, "SET usher:host:%s %s", host, origin_at(o));
 }
 
+void scene_hosts(struct scene *s, unsigned count, const struct origin *o)
+{
+    struct client *c = scene_open(s);
+
+    for (unsigned i = 0; i < count; i++)
+        redis_queue(&s->redis, "SET usher:host:h%u.test %s", i, origin_at(o));
+    redis_flush(&s->redis);
+    for (unsigned i = 0; i < count; i++)
+        expect_status(client_get(c, kept_format("h%u.test", i), "/"), 200);
+    client_close(c);
+}
+
 void scene_endpoint(struct scene *s, const char *service, const struct origin *o)
 {
     scene_redis(s, "HSET usher:endpoints:%s %s 100", service, origin_at(o));

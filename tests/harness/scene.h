@@ -60,6 +60,8 @@ void scene_leave(void); /* the test's last act, also after a failed assert */
 #define scene_redis(s, ...) redis_say(&(s)->redis, __VA_ARGS__)
 /* SET usher:host:<host> to this origin (before: whatever it was). */
 void scene_host(struct scene *s, const char *host, const struct origin *o);
+/* So many hosts h0.test, h1.test, ... at this origin, each asked for once. */
+void scene_hosts(struct scene *s, unsigned count, const struct origin *o);
 /* HSET usher:endpoints:<service> <origin> 100 */
 void scene_endpoint(struct scene *s, const char *service, const struct origin *o);
 
