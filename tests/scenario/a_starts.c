@@ -8,7 +8,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -347,5 +349,49 @@ SCENARIO(starts, every_address_of_ipv6_leaves_ipv4_to_another_listener)
     expect_status(client_get_once(kept_format("[::1]:%s", port), "a.test", "/"), 200);
     cr_assert_str_eq(message_field(origin_last(o)->head, "x-forwarded-for"), "::1");
     cr_assert_null(client_try(kept_format("127.0.0.1:%s", port)));
+    scene_end(&s);
+}
+
+static unsigned threads_of(const struct process *p)
+{
+    char text[4096] = "", *at;
+    FILE *f = fopen(kept_format("/proc/%d/status", (int)p->pid), "re");
+
+    if (f != NULL) {
+        (void)!fread(text, 1, sizeof(text) - 1, f);
+        fclose(f);
+    }
+    at = strstr(text, "Threads:");
+    return at != NULL ? (unsigned)strtoul(at + 8, NULL, 10) : 0;
+}
+
+/* What is written to the log or the access log must not reach a socket that got their number. */
+SCENARIO(starts, closed_standard_descriptors_are_nobodys_socket)
+{
+    static const char *const closed[] = { "0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-" };
+    static struct scene s;
+    static struct process edge;
+
+    scene_start(&s, .without_edge = true);
+    for (unsigned i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+        const char *command = kept_format("exec \"$0\" serve --listen 127.0.0.1:0 --admin "
+                                          "127.0.0.1:0 --workers 2 --redis %s %s",
+                                          s.options.redis, closed[i]);
+        const char *const argv[] = { "sh", "-c", command, edge_program(), NULL };
+
+        process_start(&edge, argv, NULL, NULL, 0);
+        await(threads_of(&edge) >= 3); /* it hears signals by then */
+        for (int fd = 0; fd <= 2; fd++) {
+            char target[64] = "";
+
+            (void)!readlink(kept_format("/proc/%d/fd/%d", (int)edge.pid, fd), target,
+                            sizeof(target) - 1);
+            cr_assert_not(starts(target, "socket:"), "%s: descriptor %d is %s", closed[i], fd,
+                          target);
+        }
+        process_signal(&edge, SIGTERM);
+        cr_assert_eq(process_wait(&edge, AWAIT_MS), 0);
+        process_free(&edge);
+    }
     scene_end(&s);
 }

@@ -223,6 +223,21 @@ SCENARIO(outage, flushdb_is_held_back_until_the_hosts_return)
     scene_end(&s);
 }
 
+SCENARIO(outage, a_request_that_comes_before_the_first_word_with_redis_waits_for_it)
+{
+    static struct scene s;
+
+    scene_start(&s, .without_edge = true, .tcp = true);
+    scene_host(&s, "a.test", origin_start("one"));
+    for (unsigned i = 0; i < 8; i++) {
+        scene_edge_start_unready(&s);
+        expect_get(&s, "a.test", "/", 200, "one");
+        edge_stop(&s.edge);
+    }
+    scene_edge_start(&s);
+    scene_end(&s);
+}
+
 SCENARIO(outage, an_empty_redis_after_a_restart_is_held_back)
 {
     static struct scene s;
