@@ -52,8 +52,10 @@ void reply_fault(struct exchange *x)
     h.body_bytes = body.len;
     x->status = row->status;
     x->client->send_head(x->session, &h, false);
-    if (h.body == BODY_LENGTH)
+    if (h.body == BODY_LENGTH) {
+        x->response_body_bytes = body.len;
         x->client->send_body(x->session, body.ptr, body.len);
+    }
     x->client->finish(x->session, STR(""));
     head_free(&h);
     buf_free(&text);

@@ -233,6 +233,8 @@ static void on_delay(struct timer *t)
     struct store *s = LIST_ITEM(t, struct store, lookups.delay);
     struct lookups *u = &s->lookups;
 
+    if (s->starting)
+        return;
     while (!list_is_empty(&u->delayed) && take_token(s)) {
         struct lookup *k = LIST_ITEM(list_take_first(&u->delayed), struct lookup, node);
 
@@ -271,7 +273,7 @@ void lookups_ask(struct store *s, unsigned worker, struct str host)
         answer(s, worker, host, &d);
         return;
     }
-    if (!redis_link_is_up(s->reader)) {
+    if (!redis_link_is_up(s->reader) && !s->starting) {
         answer_fault(s, worker, host, FAULT_store_unavailable);
         return;
     }
@@ -290,7 +292,7 @@ void lookups_ask(struct store *s, unsigned worker, struct str host)
     timer_set(s->loop, &k->timer, s->settings->lookup_timeout_ms);
     add_worker(k, worker);
     map_add(&s->lookups.waiting, hash, k);
-    if (list_is_empty(&s->lookups.delayed) && take_token(s))
+    if (!s->starting && list_is_empty(&s->lookups.delayed) && take_token(s))
         wait_for_keys(s, k);
     else
         delay(s, k);
@@ -330,4 +332,15 @@ void lookups_fail_all(struct store *s)
         free_lookup(s, all[n]);
     }
     free(all);
+}
+
+void lookups_start(struct store *s)
+{
+    if (!s->starting)
+        return;
+    s->starting = false;
+    if (redis_link_is_up(s->reader))
+        on_delay(&s->lookups.delay);
+    else
+        lookups_fail_all(s);
 }

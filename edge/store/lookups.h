@@ -16,6 +16,8 @@ struct lookups {
 void lookups_init(struct store *s);
 void lookups_free(struct store *s);
 void lookups_ask(struct store *s, unsigned worker, struct str host);
+/* The first attempt to reach Redis has ended: who asked before that goes on, or is answered. */
+void lookups_start(struct store *s);
 /* The record has been read: whoever waited for it is answered, or waits for the next one. */
 void lookups_go_on(struct store *s, struct record *r);
 /* The link is lost: all are answered from what is held, or that it cannot be known. */

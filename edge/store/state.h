@@ -27,6 +27,7 @@ struct store {
     struct turn_end flush; /* at the end of the turn in which something was added to it */
     uint64_t round;
     bool up_logged, failure_logged;
+    bool starting; /* the first attempt to reach Redis has not ended: lookups wait for it */
 };
 
 struct changes *store_changes(struct store *s); /* the open ones; they go out at the turn's end */

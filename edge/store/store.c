@@ -67,6 +67,7 @@ static void on_reader_up(void *owner)
     verify_begin(s);
     errors_look_again(s);
     read_star(s);
+    lookups_start(s);
 }
 
 /* Said when something could be read: a Redis that greets and then refuses is not up. */
@@ -90,6 +91,7 @@ static void on_reader_failed(void *owner, const char *reason)
         log_line(LOG_WARN, "store_down", "reason=%s", quoted(reason, text));
     s->failure_logged = true;
     s->up_logged = false;
+    lookups_start(s);
 }
 
 static void on_reader_down(void *owner, const char *reason)
@@ -172,6 +174,7 @@ struct store *store_open(struct loop *l, const struct settings *settings,
     lookups_init(s);
     verify_init(s);
     errors_init(s);
+    s->starting = true;
     open_links(s);
     return s;
 }
