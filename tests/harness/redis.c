@@ -96,6 +96,13 @@ void redis_start(struct redis *r, const char *dir, bool tcp, const char *passwor
     run(r);
 }
 
+void redis_join(struct redis *r, const struct redis *server)
+{
+    memset(r, 0, sizeof(*r));
+    snprintf(r->socket, sizeof(r->socket), "%s", server->socket);
+    cr_assert(connect_to(r));
+}
+
 void redis_restart(struct redis *r)
 {
     redis_kill(r);
@@ -120,12 +127,12 @@ void redis_continue(struct redis *r)
 
 void redis_free(struct redis *r)
 {
+    if (r->in.bytes != NULL && r->in.fd >= 0)
+        close(r->in.fd);
+    inbox_free(&r->in);
     if (r->process.pid == 0)
         return;
     process_free(&r->process);
-    if (r->in.fd >= 0)
-        close(r->in.fd);
-    inbox_free(&r->in);
     unlink(r->socket);
 }
 

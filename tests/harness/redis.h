@@ -18,6 +18,8 @@ struct redis {
 /* Starts it in `dir`; `tcp`: on a free port of 127.0.0.1 too. Again after redis_kill: same places,
  * empty. */
 void redis_start(struct redis *r, const char *dir, bool tcp, const char *password);
+/* Another connection to a server that runs, for another thread; redis_free closes it alone. */
+void redis_join(struct redis *r, const struct redis *server);
 void redis_restart(struct redis *r); /* where it was before */
 void redis_kill(struct redis *r);    /* SIGKILL */
 void redis_stop(struct redis *r);    /* SIGSTOP: the link half-open */

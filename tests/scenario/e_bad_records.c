@@ -371,3 +371,27 @@ SCENARIO(bad_records, an_edge_that_may_not_write_errors_serves_on)
     expect_get(&s, "a.test", "/", 200, "good");
     scene_end(&s);
 }
+
+SCENARIO(bad_records, a_key_longer_than_any_host_harms_nobody)
+{
+    static struct scene s;
+    unsigned long lengths[] = { 253, 254, 300, 65535, 65536, 70000, 1 << 20 };
+
+    scene_start(&s);
+    scene_host(&s, "a.test", origin_start("good"));
+    for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        static const char *const families[] = { "host", "tenant", "service", "endpoints" };
+        char *name = kept_alloc(lengths[i] + 1);
+
+        memset(name, 'x', lengths[i]);
+        for (unsigned f = 0; f < 4; f++)
+            redis_set_bytes(&s.redis, kept_format("usher:%s:%s", families[f], name), "x", 1);
+        scene_redis(&s, "SET usher:host:b%u.test %s", i, "127.0.0.1:1");
+        await_get(&s, kept_format("b%u.test", i), "/", 502, NULL); /* it has come this far */
+        for (unsigned f = 0; f < 4; f++)
+            scene_redis(&s, "DEL usher:%s:%s", families[f], name);
+    }
+    expect_get(&s, "a.test", "/", 200, "good");
+    await(scene_metric(&s, "usher_records{state=\"bad\"}") == 0);
+    scene_end(&s);
+}

@@ -6,6 +6,8 @@
  * Not here: Redis away meanwhile (f_store_outage.c); floods of connections (m_flood.c). */
 #include "harness/scene.h"
 
+#include <stdatomic.h>
+
 struct crowd {
     struct scene *s;
     const char *host;
@@ -228,5 +230,57 @@ SCENARIO(lookups, a_small_cache_still_serves_every_host)
     /* evicted and asked for again; a change still reaches it */
     scene_redis(&s, "SET usher:host:h0.test %s", origin_at(origin_start("two")));
     await(strcmp(client_get(c, "h0.test", "/").text, "two") == 0);
+    scene_end(&s);
+}
+
+struct writer {
+    struct redis redis;
+    const char *to;
+    atomic_bool stop;
+    atomic_uint written;
+};
+
+static void *write_on(void *owner)
+{
+    struct writer *w = owner;
+
+    for (unsigned n = 0; !atomic_load(&w->stop); n++) {
+        redis_queue(&w->redis, "SET usher:host:w%u.test %s", n % 5000,
+                    n % 7 == 0 ? "127.0.0.1:1" : w->to);
+        if (n % 20 == 0)
+            redis_flush(&w->redis);
+        atomic_store(&w->written, n);
+    }
+    redis_flush(&w->redis);
+    return NULL;
+}
+
+SCENARIO(lookups, a_flood_of_writes_holds_no_new_host_and_no_change_up)
+{
+    static struct scene s;
+    static struct writer writer;
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+    pthread_t thread;
+    uint64_t longest = 0;
+
+    scene_start(&s, .flags = { "--log-level", "info" });
+    redis_join(&writer.redis, &s.redis);
+    writer.to = origin_at(two);
+    pthread_create(&thread, NULL, write_on, &writer);
+    await(atomic_load(&writer.written) > 2000);
+    for (unsigned i = 0; i < 30; i++) {
+        uint64_t start = await_now_ms();
+
+        scene_redis(&s, "SET usher:host:h%u.test %s", i, origin_at(one));
+        await(scene_get(&s, kept_format("h%u.test", i), "/").status == 200);
+        expect_fault(&s, kept_format("nobody%u.test", i), "unknown_host");
+        if (await_now_ms() - start > longest)
+            longest = await_now_ms() - start;
+    }
+    atomic_store(&writer.stop, true);
+    pthread_join(thread, NULL);
+    cr_assert_leq(longest, edge_has_sanitizer() ? 4000 : 1000, "the longest wait: %d ms",
+                  (int)longest);
+    redis_free(&writer.redis);
     scene_end(&s);
 }
