@@ -4,7 +4,7 @@
  * Thread:  the test's.
  * Used by: make test.
  * Not here: changes that hold nonsense (e_bad_records.c); Redis away (f_store_outage.c); many
- *           changes raced (d_swaps.c). */
+ *           changes raced (d_swaps.c); how soon (d_moments.c). */
 #include "harness/scene.h"
 
 #include <stdlib.h>
@@ -119,32 +119,6 @@ SCENARIO(routing, a_kept_alive_client_sees_the_move)
     cr_assert_str_eq(client_get(c, "a.test", "/").text, "one");
     scene_host(&s, "a.test", origin_start("two"));
     await_within(strcmp(client_get(c, "a.test", "/").text, "two") == 0, 1000);
-    scene_end(&s);
-}
-
-SCENARIO(routing, a_change_is_live_within_milliseconds)
-{
-    static struct scene s;
-    struct origin *one = origin_start("one"), *two = origin_start("two");
-    struct client *c[4];
-    unsigned late = 0;
-
-    scene_start(&s);
-    scene_host(&s, "a.test", one);
-    await_get(&s, "a.test", "/", 200, "one");
-    for (unsigned i = 0; i < 4; i++)
-        c[i] = scene_open(&s);
-    for (unsigned round = 0; round < 20; round++) {
-        const char *want = round % 2 == 0 ? "two" : "one";
-        uint64_t start;
-
-        scene_host(&s, "a.test", round % 2 == 0 ? two : one);
-        start = await_now_ms();
-        for (unsigned i = 0; i < 4; i++)
-            await(strcmp(client_get(c[i], "a.test", "/").text, want) == 0);
-        late += await_now_ms() - start > 50;
-    }
-    cr_assert_leq(late, edge_has_sanitizer() ? 15 : 5, "%u of 20 changes took over 50 ms", late);
     scene_end(&s);
 }
 
@@ -342,53 +316,6 @@ SCENARIO(routing, what_is_deleted_is_gone)
     scene_end(&s);
 }
 
-SCENARIO(routing, a_ttl_runs_out_at_its_moment)
-{
-    static struct scene s;
-    uint64_t start;
-
-    scene_start(&s);
-    scene_redis(&s, "DEBUG SET-ACTIVE-EXPIRE 0"); /* Redis itself will not notice */
-    scene_host(&s, "a.test", origin_start("one"));
-    await_get(&s, "a.test", "/", 200, "one");
-    scene_redis(&s, "PEXPIRE usher:host:a.test 400");
-    start = await_now_ms();
-    stays(scene_get(&s, "a.test", "/").status == 200, 250);
-    await_fault(&s, "a.test", "unknown_host");
-    cr_assert_leq(await_now_ms() - start, 800);
-    scene_end(&s);
-}
-
-SCENARIO(routing, a_ttl_of_a_tenant_and_of_endpoints_counts_too)
-{
-    static struct scene s;
-
-    scene_start(&s);
-    scene_redis(&s, "DEBUG SET-ACTIVE-EXPIRE 0");
-    scene_endpoint(&s, "web", origin_start("one"));
-    scene_redis(&s, "HSET usher:tenant:acme to service:web");
-    scene_redis(&s, "SET usher:host:a.test tenant:acme");
-    await_get(&s, "a.test", "/", 200, "one");
-    scene_redis(&s, "PEXPIRE usher:endpoints:web 150");
-    await_fault(&s, "a.test", "no_endpoint");
-    scene_redis(&s, "PEXPIRE usher:tenant:acme 150");
-    await_fault(&s, "a.test", "tenant_gone");
-    scene_end(&s);
-}
-
-SCENARIO(routing, a_ttl_taken_back_or_moved_is_obeyed)
-{
-    static struct scene s;
-
-    scene_start(&s);
-    scene_redis(&s, "DEBUG SET-ACTIVE-EXPIRE 0");
-    scene_redis(&s, "SET usher:host:a.test %s PX 300", origin_at(origin_start("one")));
-    await_get(&s, "a.test", "/", 200, "one");
-    scene_redis(&s, "PERSIST usher:host:a.test");
-    stays(scene_get(&s, "a.test", "/").status == 200, 600);
-    scene_end(&s);
-}
-
 SCENARIO(routing, rename_moves_a_host)
 {
     static struct scene s;
@@ -542,20 +469,6 @@ SCENARIO(routing, a_redis_that_reloads_itself_loses_no_host)
     }
     scene_host(&s, "h0.test", origin_start("two"));
     await_get(&s, "h0.test", "/", 200, "two");
-    scene_end(&s);
-}
-
-SCENARIO(routing, a_ttl_of_centuries_is_no_ttl_of_moments)
-{
-    static struct scene s;
-
-    scene_start(&s);
-    scene_host(&s, "a.test", origin_start("one"));
-    scene_redis(&s, "PEXPIRE usher:host:a.test 4294967297");
-    await_get(&s, "a.test", "/", 200, "one");
-    scene_redis(&s, "PEXPIRE usher:host:a.test 9000000000000000");
-    stays(scene_get(&s, "a.test", "/").status == 200, 150);
-    cr_assert_leq(scene_metric(&s, "usher_store_rounds_total"), 12, "it is read again and again");
     scene_end(&s);
 }
 
