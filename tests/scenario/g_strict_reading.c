@@ -503,3 +503,35 @@ SCENARIO(strict, a_refusal_arrives_though_the_client_still_sends)
     }
     scene_end(&s);
 }
+
+SCENARIO(strict, the_largest_that_is_allowed_goes_through)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+    char *quotes = kept_alloc(8001), *x = kept_alloc(32001), *host = kept_alloc(254);
+    struct response r;
+
+    memset(quotes, '"', 8000);
+    memset(x, 'x', 32000);
+    for (unsigned i = 0; i < 253; i++)
+        host[i] = i % 63 == 62 ? '.' : 'h';
+    scene_start(&s, .workers = 1, .flags = { "--forwarded", "on" });
+    scene_host(&s, "a.test", o);
+    scene_host(&s, host, o);
+    /* each of these octets becomes three */
+    r = scene_exchange(&s, kept_format("GET /%s HTTP/1.1\r\nHost: a.test\r\n\r\n", quotes));
+    expect_status(r, 200);
+    cr_assert_eq(strcspn(origin_last(o)->head + 5, " "), 24000);
+    r = scene_exchange(
+        &s, kept_format("GET /%s HTTP/1.1\r\nHost: %s\r\nX: %.20000s\r\n\r\n", quotes, host, x));
+    expect_status(r, 200);
+    cr_assert_eq(strlen(message_field(origin_last(o)->head, "x")), 20000);
+    cr_assert_str_eq(message_field(origin_last(o)->head, "x-forwarded-host"), host);
+    r = scene_exchange(&s, kept_format(GET_A "X: %.32000s\r\n\r\n", x));
+    expect_status(r, 200);
+    origin_answers(o, kept_format(OK "X: %.32000s\r\nContent-Length: 2\r\n\r\nok", x));
+    r = scene_get(&s, host, "/");
+    expect_status(r, 200);
+    cr_assert_eq(strlen(response_field(&r, "x")), 32000);
+    scene_end(&s);
+}
