@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 _Noreturn void check_failed(const char *condition, const char *file, int line)
 {
@@ -30,13 +29,4 @@ void *check_realloc(void *ptr, size_t bytes)
 
     CHECK(moved != NULL);
     return moved;
-}
-
-char *check_strdup(const char *text)
-{
-    size_t len = strlen(text) + 1;
-    char *copy = check_alloc(len);
-
-    memcpy(copy, text, len);
-    return copy;
 }

@@ -19,6 +19,5 @@ _Noreturn void check_failed(const char *condition, const char *file, int line);
 /* Small fixed allocations: they abort when memory is out. Zeroed. */
 void *check_alloc(size_t bytes);
 void *check_realloc(void *ptr, size_t bytes);
-char *check_strdup(const char *text);
 
 #endif

@@ -235,13 +235,5 @@ void conn_keep_alive(struct conn *c, unsigned seconds)
     uv_tcp_keepalive(&c->tcp, 1, seconds);
 }
 
-bool conn_local_address(const struct conn *c, struct address *a)
-{
-    int len = sizeof(*a);
-
-    memset(a, 0, sizeof(*a));
-    return uv_tcp_getsockname(&c->tcp, &a->any, &len) == 0;
-}
-
 _Static_assert(sizeof(uv_buf_t) == sizeof(struct iovec), "conn_write hands iovecs to libuv");
 _Static_assert(offsetof(uv_buf_t, len) == offsetof(struct iovec, iov_len), "same layout");

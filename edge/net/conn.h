@@ -69,6 +69,5 @@ void conn_close(struct conn *c);    /* at once; what is queued is lost. Again: h
 void conn_reset(struct conn *c); /* conn_close with a RST: the other side must not think it whole */
 
 void conn_keep_alive(struct conn *c, unsigned seconds); /* TCP's own probes, when idle so long */
-bool conn_local_address(const struct conn *c, struct address *a);
 
 #endif

@@ -1,4 +1,4 @@
-/* schema_readme.c -- the tables of schema/README.md say what the .def files say, row by row. */
+/* test_schema_readme.c -- the tables of schema/README.md say what the .def files say, row by row. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* publish_test.c -- every worker gets every round; a replaced object is freed by the last release. */
+/* test_publish.c -- every worker gets every round; a replaced object is freed by the last release. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* settings_test.c -- flags, environment, defaults, and the one line that says what is wrong. */
+/* test_settings.c -- flags, environment, defaults, and the one line that says what is wrong. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

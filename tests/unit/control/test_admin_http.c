@@ -1,4 +1,4 @@
-/* admin_http_test.c -- requests right and wrong to the admin server, over a real socket. */
+/* test_admin_http.c -- requests right and wrong to the admin server, over a real socket. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>

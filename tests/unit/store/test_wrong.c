@@ -1,4 +1,4 @@
-/* wrong.c -- records that cannot be taken: the last good one stays, and the writer can see why. */
+/* test_wrong.c -- records that cannot be taken: the last good one stays, and the writer can see why. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* listen_test.c -- one port for all workers, chosen by the kernel once; what cannot be bound. */
+/* test_listen.c -- one port for all workers, chosen by the kernel once; what cannot be bound. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>

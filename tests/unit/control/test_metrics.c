@@ -1,4 +1,4 @@
-/* metrics_test.c -- the text is what Prometheus reads, and the sums are right. */
+/* test_metrics.c -- the text is what Prometheus reads, and the sums are right. */
 #include <criterion/criterion.h>
 #include <ctype.h>
 #include <stdlib.h>

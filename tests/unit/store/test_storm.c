@@ -1,4 +1,4 @@
-/* storm.c -- a store that lived through thousands of random writes, lost links, expiries and
+/* test_storm.c -- a store that lived through thousands of random writes, lost links, expiries and
  * evictions says in the end what a store says that has just been started. */
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* compile.c -- compiled objects, their rota, and the choice from it. */
+/* test_compile.c -- compiled objects, their rota, and the choice from it. */
 #include "routing/compile.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,4 @@
-/* record.c -- what a record may say, and what is said about one that may not. */
+/* test_record.c -- what a record may say, and what is said about one that may not. */
 #include "routing/record.h"
 
 #include <criterion/criterion.h>

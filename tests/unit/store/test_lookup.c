@@ -1,4 +1,4 @@
-/* lookup.c -- hosts asked for: cold, by wildcard, unknown, in floods. */
+/* test_lookup.c -- hosts asked for: cold, by wildcard, unknown, in floods. */
 #include <criterion/criterion.h>
 
 #include "scene.h"

@@ -1,4 +1,4 @@
-/* drain_test.c -- the steps from a signal to the end, and their limits. */
+/* test_drain.c -- the steps from a signal to the end, and their limits. */
 #include <criterion/criterion.h>
 
 #include "base/log.h"

@@ -1,4 +1,4 @@
-/* change.c -- writes by others: each is live, whole, and at once. */
+/* test_change.c -- writes by others: each is live, whole, and at once. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <sys/prctl.h>

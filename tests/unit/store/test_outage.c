@@ -1,4 +1,4 @@
-/* outage.c -- Redis away, back, empty, frozen. */
+/* test_outage.c -- Redis away, back, empty, frozen. */
 #include <criterion/criterion.h>
 #include <signal.h>
 
