@@ -105,25 +105,24 @@ SCENARIO(bodies, response_bodies_of_every_framing_arrive_whole)
     static struct scene s;
     struct origin *o = begin(&s);
     struct client *c = scene_open(&s);
-    uint64_t len;
 
     for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         struct response r;
+        uint64_t len = lengths[i]; /* the origin's threads read the table */
 
-        len = lengths[i];
-        origin_script(o, big_by_length, &len);
+        origin_script(o, big_by_length, (void *)&lengths[i]);
         r = client_get(c, "a.test", "/");
         cr_assert(r.body.whole && r.body.pattern && r.body.bytes == len, "length %llu: %llu",
                   (unsigned long long)len, (unsigned long long)r.body.bytes);
         cr_assert_str_eq(response_field(&r, "content-length"),
                          kept_format("%llu", (unsigned long long)len));
-        origin_script(o, big_by_chunks, &len);
+        origin_script(o, big_by_chunks, (void *)&lengths[i]);
         r = client_get(c, "a.test", "/");
         cr_assert(r.body.whole && r.body.pattern && r.body.bytes == len, "chunks %llu: %llu",
                   (unsigned long long)len, (unsigned long long)r.body.bytes);
         cr_assert_str_eq(response_field(&r, "transfer-encoding"), "chunked");
         cr_assert_str_eq(r.body.trailers, "X-Sum: 7\r\n");
-        origin_script(o, big_until_close, &len);
+        origin_script(o, big_until_close, (void *)&lengths[i]);
         r = client_get(c, "a.test", "/");
         cr_assert(r.body.whole && r.body.pattern && r.body.bytes == len, "close %llu: %llu",
                   (unsigned long long)len, (unsigned long long)r.body.bytes);
