@@ -33,21 +33,6 @@ static void read_connection(struct head *h)
     h->keep_alive = !h->connection_close && (h->minor == 1 || h->connection_keep_alive);
 }
 
-static bool lists(const struct head *h, enum field_id id, struct str wanted)
-{
-    for (unsigned i = 0; h->known[id] != 0 && i < h->count; i++) {
-        struct str rest, token;
-
-        if (h->fields[i].id != id)
-            continue;
-        rest = head_value(h, &h->fields[i]);
-        while (str_split(&rest, ',', &token))
-            if (str_equals_nocase(str_trim(token), wanted))
-                return true;
-    }
-    return false;
-}
-
 /* One Transfer-Encoding, and that is chunked: no other coding is known here. */
 static bool is_chunked(const struct head *h)
 {
@@ -89,9 +74,9 @@ enum fault framing_request(struct head *h)
             return FAULT_expectation_failed;
         h->expect_continue = h->body != BODY_NONE;
     }
-    h->te_trailers = h->minor == 1 && lists(h, FIELD_TE, STR("trailers"));
+    h->te_trailers = h->minor == 1 && head_lists(h, FIELD_TE, STR("trailers"));
     h->upgrade = h->minor == 1 && h->connection_upgrade && h->method == HTTP_GET &&
-                 h->body == BODY_NONE && lists(h, FIELD_UPGRADE, STR("websocket"));
+                 h->body == BODY_NONE && head_lists(h, FIELD_UPGRADE, STR("websocket"));
     return FAULT_NONE;
 }
 
@@ -109,8 +94,8 @@ enum fault framing_response(struct head *h, bool to_head, bool upgrade_asked)
     if (h->status < 100 || h->status > 599)
         return FAULT_bad_response;
     if (h->status == 101) {
-        h->upgrade =
-            upgrade_asked && h->connection_upgrade && lists(h, FIELD_UPGRADE, STR("websocket"));
+        h->upgrade = upgrade_asked && h->connection_upgrade &&
+                     head_lists(h, FIELD_UPGRADE, STR("websocket"));
         return h->upgrade ? FAULT_NONE : FAULT_bad_response;
     }
     h->body_bytes = length;

@@ -65,16 +65,16 @@ struct str head_known(const struct head *h, enum field_id id)
     return head_value(h, &h->fields[h->known[id] - 1]);
 }
 
-bool head_connection_names(const struct head *h, struct str name)
+bool head_lists(const struct head *h, enum field_id id, struct str wanted)
 {
-    for (unsigned i = 0; i < h->count; i++) {
+    for (unsigned i = 0; h->known[id] != 0 && i < h->count; i++) {
         struct str rest, token;
 
-        if (h->fields[i].id != FIELD_CONNECTION)
+        if (h->fields[i].id != id)
             continue;
         rest = head_value(h, &h->fields[i]);
         while (str_split(&rest, ',', &token))
-            if (str_equals_nocase(str_trim(token), name))
+            if (str_equals_nocase(str_trim(token), wanted))
                 return true;
     }
     return false;

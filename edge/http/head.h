@@ -74,7 +74,7 @@ void head_free(struct head *h);
 /* Room for one more; NULL: more than `most`, or no memory. */
 struct field *head_add(struct head *h, unsigned most);
 
-/* Is `name` listed in a Connection field? (RFC 9110 7.6.1) */
-bool head_connection_names(const struct head *h, struct str name);
+/* Is `wanted` an element of the field's list, in any of its lines and in any case? (RFC 9110 5.6.1) */
+bool head_lists(const struct head *h, enum field_id id, struct str wanted);
 
 #endif

@@ -73,7 +73,7 @@ static void put_fields(struct out *o, const struct head *h,
         const char *start = h->base + f->name_at;
 
         if ((f->id != FIELD_OTHER && drops(h, f->id)) ||
-            (h->connection_names_fields && head_connection_names(h, head_name(h, f))))
+            (h->connection_names_fields && head_lists(h, FIELD_CONNECTION, head_name(h, f))))
             continue;
         if (run != NULL && run_end == start && is_verbatim(h, f)) {
             run_end = h->base + f->value_at + f->value_len + 2;

@@ -26,7 +26,7 @@ struct response_out {
 };
 
 /* The most bytes that a serializer adds to a head's own. */
-#define SERIALIZER_ROOM 2048
+#define SERIALIZER_ROOM 8192
 
 /* Both return the length, or 0 when `room` is too small. `body` of the head decides the framing
  * fields of a request. */

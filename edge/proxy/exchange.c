@@ -109,7 +109,7 @@ static void recycle(struct exchange *x)
     x->balanced = NULL;
     x->endpoint = NULL;
     x->upstream = NULL;
-    x->request_whole = x->body_forwarded = x->response_begun = x->response_whole = false;
+    x->request_whole = x->response_begun = false;
     x->retried = x->client_paused = x->upstream_paused = false;
     x->status = 0;
     x->asked_again = x->interim_heads = 0;
@@ -432,7 +432,6 @@ void exchange_on_upstream_ready(struct exchange *x)
 void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len)
 {
     x->request_body_bytes += len;
-    x->body_forwarded = true;
     upstream_send_body(x->upstream, bytes, len);
 }
 
@@ -506,7 +505,6 @@ void exchange_flush_response(struct exchange *x)
 
 void exchange_on_response_end(struct exchange *x, struct str trailers)
 {
-    x->response_whole = true;
     x->client->finish(x->session, trailers);
     end(x);
 }

@@ -74,9 +74,7 @@ struct exchange {
 
     struct head response;
     bool request_whole;  /* its body has been read to the end */
-    bool body_forwarded; /* some of its body was given to an upstream: no retry */
     bool response_begun; /* a final head was given to the client */
-    bool response_whole;
     bool retried;
     uint8_t interim_heads;
     uint8_t asked_again;  /* its site was evicted between the answer and its use */

@@ -29,6 +29,12 @@ static void begin_request(struct session *s)
     s->phase = SESSION_HEAD;
 }
 
+static void refuse(struct session *s, enum fault fault)
+{
+    s->exchange->request.keep_alive = false;
+    exchange_fault(s->exchange, fault);
+}
+
 static void take_head(struct session *s)
 {
     struct exchange *x = s->exchange;
@@ -38,8 +44,7 @@ static void take_head(struct session *s)
     s->http10 = x->request.minor == 0;
     s->paused = true; /* until there is an upstream to give the body to */
     if (fault != FAULT_NONE) {
-        x->request.keep_alive = false;
-        exchange_fault(x, fault);
+        refuse(s, fault);
         return;
     }
     s->phase = x->request.body == BODY_NONE ? SESSION_WAIT : SESSION_BODY;
@@ -49,12 +54,6 @@ static void take_head(struct session *s)
         timer_set(&s->w->loop, &s->timer, session_rate_window_ms(s));
     }
     exchange_start(x);
-}
-
-static void refuse(struct session *s, enum fault fault)
-{
-    s->exchange->request.keep_alive = false;
-    exchange_fault(s->exchange, fault);
 }
 
 /* The head that begins at bytes[0]; `parsed` of it were looked at before. Returns what it took; 0:
@@ -181,6 +180,17 @@ static void drop_kept(struct session *s)
     s->kept_from = s->kept_len = s->kept_room = 0;
 }
 
+/* Without a whole request there is nobody to answer. */
+static void lose_client(struct session *s, enum fault fault)
+{
+    struct exchange *x = s->exchange;
+
+    s->exchange = NULL;
+    if (x != NULL)
+        exchange_on_client_gone(x, fault);
+    session_close(s);
+}
+
 /* bytes[0..len) are all there is; `parsed` of a head's were looked at before. */
 static void take(struct session *s, const char *bytes, size_t parsed, size_t len)
 {
@@ -196,25 +206,18 @@ static void take(struct session *s, const char *bytes, size_t parsed, size_t len
         return;
     }
     if (!keep(s, bytes + taken, len - taken)) {
-        if (s->exchange != NULL)
-            exchange_on_client_gone(s->exchange, FAULT_out_of_memory);
-        s->exchange = NULL;
-        session_close(s);
+        lose_client(s, FAULT_out_of_memory);
         return;
     }
     if (s->phase != SESSION_HEAD) /* nothing more is taken until this is */
         conn_read(&s->conn, false);
 }
 
-/* Without a whole request there is nobody to answer. */
-static void lose_client(struct session *s, enum fault fault)
+/* Can more be taken: all that came has been, or is a head in pieces, and it reads its responses? */
+static bool may_read(const struct session *s)
 {
-    struct exchange *x = s->exchange;
-
-    s->exchange = NULL;
-    if (x != NULL)
-        exchange_on_client_gone(x, fault);
-    session_close(s);
+    return (s->kept_len == 0 || s->phase == SESSION_HEAD) &&
+           (s->phase != SESSION_IDLE || !conn_is_blocked(&s->conn));
 }
 
 static void on_again(struct turn_end *end)
@@ -228,8 +231,8 @@ static void on_again(struct turn_end *end)
     if (s->client_ended &&
         (s->phase == SESSION_HEAD || (s->phase == SESSION_IDLE && !conn_is_blocked(&s->conn))))
         lose_client(s, FAULT_client_closed);
-    else if (s->phase != SESSION_CLOSED && (s->kept_len == 0 || s->phase == SESSION_HEAD))
-        conn_read(&s->conn, s->phase != SESSION_IDLE || !conn_is_blocked(&s->conn));
+    else
+        conn_read(&s->conn, may_read(s));
 }
 
 static void on_read(struct conn *c, const char *bytes, size_t len)
@@ -420,8 +423,8 @@ void session_open(struct worker *w, int fd, const struct address *client)
     if (is_last_request(
             s)) /* no more is expected: watched only if the response is long in coming */
         timer_set(&w->loop, &s->timer, WATCH_LATE_MS);
-    else if (s->phase != SESSION_CLOSED && (s->kept_len == 0 || s->phase == SESSION_HEAD))
-        conn_read(&s->conn, true);
+    else
+        conn_read(&s->conn, may_read(s));
 }
 
 void session_close(struct session *s)

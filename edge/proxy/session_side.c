@@ -159,12 +159,9 @@ static void abort_response(void *session)
 
     gather_drop(&s->w->to_client);
     s->exchange = NULL;
-    s->phase = SESSION_CLOSED;
-    timer_stop(&s->timer);
     if (s->response_until_close) /* an orderly end would make half a body look whole */
         conn_reset(&s->conn);
-    else
-        conn_close(&s->conn);
+    session_close(s);
 }
 
 static void pause_request(void *session)

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "http/serializer.h"
 #include "proxy/access_line.h"
 #include "proxy/session.h"
 #include "proxy/worker_dump.h"
@@ -20,8 +21,7 @@
  * quarter more CPU; elsewhere it makes no difference. */
 #define READ_BUFFER_BYTES (252 * 1024)
 /* A head of the largest size, a few interim ones before it, and what we add. */
-#define HEAD_ROOM(limit) ((limit) * 2 + SERIALIZER_ROOM_BYTES)
-#define SERIALIZER_ROOM_BYTES 8192
+#define HEAD_ROOM(limit) ((limit) * 2 + SERIALIZER_ROOM)
 #define PAUSE_LINE_EVERY_MS 5000
 
 struct str worker_date(struct worker *w)
