@@ -11,7 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum object_kind { OBJECT_SITE, OBJECT_TENANT, OBJECT_SERVICE, OBJECT_KINDS };
+enum object_kind {
+    OBJECT_SITE,
+    OBJECT_TENANT,
+    OBJECT_ROUTES, /* of a tenant, in a slot of their own */
+    OBJECT_SERVICE,
+    OBJECT_DEFAULTS, /* usher:defaults: the only one, in slot 0 */
+    OBJECT_KINDS
+};
 
 /* A slot and how often it was given out: a reference kept outside the tables (host -> site) is void
  * when the generation differs. */
