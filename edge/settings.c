@@ -146,32 +146,44 @@ static void number_text(uint64_t value, const struct unit *units, char *to, size
     snprintf(to, size, "%llu%s", (unsigned long long)(value / best->factor), best->name);
 }
 
+/* Digits and a unit; false also when it is not within the bounds. */
+static bool parse_number(struct str text, const struct unit *units, uint64_t least, uint64_t most,
+                         uint64_t *value)
+{
+    size_t digits = 0;
+    uint64_t count;
+
+    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
+        digits++;
+    if (!str_to_u64(str_slice(text.ptr, digits), UINT64_MAX, &count))
+        return false;
+    for (const struct unit *u = units; u->name != NULL; u++)
+        if (str_equals_nocase(str_slice(text.ptr + digits, text.len - digits), str_from(u->name))) {
+            *value = count * u->factor;
+            return count <= most / u->factor && *value >= least;
+        }
+    *value = 0; /* a time of nothing needs no unit */
+    return units == time_units && digits == text.len && count == 0 && least == 0;
+}
+
 static bool read_number(struct settings *s, const struct row *row, struct str text,
                         const struct unit *units, const char *what, char *expected)
 {
     char least[32], most[32];
-    size_t digits = 0;
     uint64_t value;
 
     number_text(row->least, units, least, sizeof(least));
     number_text(row->most, units, most, sizeof(most));
     snprintf(expected, EXPECTED_SIZE, "%s from %s to %s", what, least, most);
-    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
-        digits++;
-    if (!str_to_u64(str_slice(text.ptr, digits), UINT64_MAX, &value))
+    if (!parse_number(text, units, row->least, row->most, &value))
         return false;
-    for (const struct unit *u = units; u->name != NULL; u++)
-        if (str_equals_nocase(str_slice(text.ptr + digits, text.len - digits), str_from(u->name))) {
-            if (value > row->most / u->factor || value * u->factor < row->least)
-                return false;
-            store_number(s, row, value * u->factor);
-            return true;
-        }
-    if (row->kind == KIND_TIME && digits == text.len && value == 0 && row->least == 0) {
-        store_number(s, row, 0);
-        return true;
-    }
-    return false;
+    store_number(s, row, value);
+    return true;
+}
+
+bool settings_time(struct str text, uint64_t most_ms, uint64_t *ms)
+{
+    return parse_number(text, time_units, 0, most_ms, ms);
 }
 
 static bool read_listen(struct settings *s, struct str text, char *expected)
@@ -395,17 +407,28 @@ bool settings_read(struct settings *s, int argc, char *const *argv, char *const 
     return read_environment(s, environment, error) && read_flags(s, argc, argv, error);
 }
 
-void settings_help(struct buf *to)
+const char *settings_flag(unsigned index)
 {
+    return index < ROWS ? rows[index].flag : NULL;
+}
+
+void settings_help_flag(unsigned index, struct buf *to)
+{
+    const struct row *row = &rows[index];
     char name[64];
 
-    for (const struct row *row = rows; row < rows + ROWS; row++) {
-        variable_name(row, name, sizeof(name));
-        buf_printf(to, "  --%s %s", row->flag, row->value);
-        if (row->fallback != NULL)
-            buf_printf(to, "  (default %s)", row->fallback);
-        buf_printf(to, "\n      %s\n      environment: %s\n", row->says, name);
-    }
+    CHECK(index < ROWS);
+    variable_name(row, name, sizeof(name));
+    buf_printf(to, "  --%s %s", row->flag, row->value);
+    if (row->fallback != NULL)
+        buf_printf(to, "  (default %s)", row->fallback);
+    buf_printf(to, "\n      %s\n      environment: %s\n", row->says, name);
+}
+
+void settings_help(struct buf *to)
+{
+    for (unsigned i = 0; i < ROWS; i++)
+        settings_help_flag(i, to);
 }
 
 uint32_t settings_connections_for(uint64_t descriptors, unsigned workers)
