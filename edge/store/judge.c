@@ -48,19 +48,6 @@ static void judge_presence(struct store *s, struct record *r)
 
 /* --- what is good --- */
 
-/* What the new value names; NULL: nothing. */
-static struct record *named(struct store *s, const struct record *r, enum reference which)
-{
-    const struct record_fields *f = &r->reading->fields;
-
-    if (which == REFERENCE_TENANT)
-        return r->family == FAMILY_host && f->tenant[0] != '\0'
-                   ? mirror_get(&s->mirror, FAMILY_tenant, str_from(f->tenant))
-                   : NULL;
-    return f->to == RECORD_TO_SERVICE ? mirror_get(&s->mirror, FAMILY_service, str_from(f->service))
-                                      : NULL;
-}
-
 static bool is_known_whole(const struct record *r)
 {
     return r->known && (r->pair == NULL || r->pair->known);
@@ -81,29 +68,53 @@ static void say_missing(struct store *s, struct record *r, const struct record *
                          STR_ARG(s->prefix), STR_ARG(name));
 }
 
+/* Marks what the version in force names. */
+static void mark_named(struct record *r, bool marked)
+{
+    for (uint32_t i = 0; i < r->named_count; i++)
+        r->named[i]->marked = marked;
+}
+
+/* Had the round to close before all that is named was read? */
+static bool is_too_early(const struct record *r)
+{
+    for (uint32_t i = 0; i < r->reading->named_count; i++)
+        if (!is_known_whole(r->reading->named[i]))
+            return true;
+    return false;
+}
+
+/* The first that is named newly, and does not exist; NULL: none. */
+static struct record *find_missing(struct record *r)
+{
+    struct record *missing = NULL;
+
+    mark_named(r, r->has_good);
+    for (uint32_t i = 0; i < r->reading->named_count && missing == NULL; i++) {
+        struct record *target = r->reading->named[i];
+
+        if (!record_exists(target) && !target->marked)
+            missing = target;
+    }
+    mark_named(r, false);
+    return missing;
+}
+
 /* A name newly written must be one of something that exists; one that was good before may have lost
  * what it names. */
 static void judge_names(struct store *s, struct record *r)
 {
     struct record *missing = NULL;
 
-    for (unsigned i = 0; i < REFERENCES && r->verdict == VERDICT_GOOD; i++) {
-        struct record *target = named(s, r, (enum reference)i);
-
-        if (target == NULL)
-            continue;
-        if (!is_known_whole(target)) {
-            /* The round had to close before it was read. */
-            r->verdict = VERDICT_NONE;
-            r->known = r->was_known;
-            r->present = r->was_present;
-            return;
-        }
-        if (record_exists(target) || (r->has_good && r->references[i] == target))
-            continue;
+    if (r->verdict == VERDICT_GOOD && is_too_early(r)) {
+        r->verdict = VERDICT_NONE;
+        r->known = r->was_known;
+        r->present = r->was_present;
+        return;
+    }
+    if (r->verdict == VERDICT_GOOD && (missing = find_missing(r)) != NULL) {
         r->verdict = VERDICT_BAD;
-        say_missing(s, r, target);
-        missing = target;
+        say_missing(s, r, missing);
     }
     if (r->verdict != VERDICT_NONE && r->verdict != VERDICT_WITHHELD)
         mirror_wait_for(&s->mirror, r, missing);
@@ -194,16 +205,15 @@ static void judge_need(struct record *r)
         keep(r);
 }
 
-static void keep_named(struct store *s, const struct record *r)
+/* One that was judged too early (VERDICT_NONE) keeps what has been read for it, for the next round. */
+static void keep_named(const struct record *r)
 {
-    if (!r->keep || r->verdict != VERDICT_GOOD)
-        return;
-    for (unsigned i = 0; i < REFERENCES; i++) {
-        struct record *target = named(s, r, (enum reference)i);
+    bool early = r->verdict == VERDICT_NONE && r->reading != NULL;
 
-        if (target != NULL)
-            keep(target);
-    }
+    if (!early && (!r->keep || r->verdict != VERDICT_GOOD))
+        return;
+    for (uint32_t i = 0; i < r->reading->named_count; i++)
+        keep(r->reading->named[i]);
 }
 
 /* --- objects --- */
@@ -279,15 +289,18 @@ static void publish_service(struct store *s, struct record *r)
               ->object);
 }
 
-static uint32_t slot_of(struct store *s, struct record *target)
+static uint32_t slot_of_kind(struct store *s, const struct record *r, enum family family)
 {
-    return target != NULL ? mirror_slot(&s->mirror, target).slot : 0;
+    for (uint32_t i = 0; i < r->reading->named_count; i++)
+        if (r->reading->named[i]->family == family)
+            return mirror_slot(&s->mirror, r->reading->named[i]).slot;
+    return 0;
 }
 
 static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
 {
-    uint32_t tenant_slot = slot_of(s, f ? named(s, r, REFERENCE_TENANT) : NULL);
-    uint32_t service_slot = slot_of(s, f ? named(s, r, REFERENCE_SERVICE) : NULL);
+    uint32_t tenant_slot = f ? slot_of_kind(s, r, FAMILY_tenant) : 0;
+    uint32_t service_slot = f ? slot_of_kind(s, r, FAMILY_service) : 0;
     struct slot_ref ref = mirror_slot(&s->mirror, r);
 
     if (r->family == FAMILY_host)
@@ -306,13 +319,10 @@ static void publish(struct store *s, struct record *r)
         return;
     }
     r->has_good = r->verdict == VERDICT_GOOD;
-    if (r->has_good)
-        swap(s, r, compiled(s, r, &r->reading->fields));
-    else
-        swap(s, r, NULL);
-    for (unsigned i = 0; i < REFERENCES; i++)
-        mirror_refer(&s->mirror, r, (enum reference)i,
-                     r->has_good ? named(s, r, (enum reference)i) : NULL);
+    swap(s, r, r->has_good ? compiled(s, r, &r->reading->fields) : NULL);
+    mirror_refer(&s->mirror, r, r->reading->named, r->reading->named_count);
+    r->reading->named = NULL;
+    r->reading->named_count = 0;
     /* Workers hold a site by slot and generation; tenants are named by slot, and may come back. */
     if (!r->has_good && r->family == FAMILY_host)
         mirror_free_slot(&s->mirror, r);
@@ -401,10 +411,10 @@ void judge_round(struct store *s, struct record **records, size_t count)
         judge_need(records[i]);
     for (size_t i = 0; i < count; i++)
         if (records[i]->family == FAMILY_host)
-            keep_named(s, records[i]);
+            keep_named(records[i]);
     for (size_t i = 0; i < count; i++)
         if (records[i]->family == FAMILY_tenant)
-            keep_named(s, records[i]);
+            keep_named(records[i]);
     publish_all(s, records, count);
     for (size_t i = 0; i < count; i++)
         forget_answers(s, records[i]);

@@ -38,6 +38,7 @@ void mirror_init(struct mirror *m, struct store_status *status)
 static void free_record(struct record *r)
 {
     deadline_free(r);
+    free(r->named);
     free(r->error);
     free(r);
 }
@@ -191,7 +192,8 @@ static void count_bytes(struct mirror *m, struct record *r, size_t bytes)
 
 static size_t bytes_of(const struct record *r)
 {
-    size_t bytes = sizeof(*r) + r->name_len + 4 * sizeof(struct map_slot);
+    size_t bytes = sizeof(*r) + r->name_len + 4 * sizeof(struct map_slot) +
+                   r->named_count * sizeof(struct record *);
 
     if (r->object != NULL)
         bytes += r->object->bytes + sizeof(void *) * 4;
@@ -258,22 +260,24 @@ void mirror_touch(struct mirror *m, struct record *r)
 
 /* --- who needs whom --- */
 
-void mirror_refer(struct mirror *m, struct record *from, enum reference which, struct record *to)
+void mirror_refer(struct mirror *m, struct record *from, struct record **named, uint32_t count)
 {
-    struct record *was = from->references[which];
+    struct record **were = from->named;
+    uint32_t were_count = from->named_count;
 
-    if (was == to)
-        return;
-    from->references[which] = to;
-    if (to != NULL) {
-        to->reference_count++;
-        mirror_settle(m, to);
+    from->named = named;
+    from->named_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        named[i]->reference_count++;
+    for (uint32_t i = 0; i < were_count; i++) {
+        CHECK(were[i]->reference_count > 0);
+        were[i]->reference_count--;
     }
-    if (was != NULL) {
-        CHECK(was->reference_count > 0);
-        was->reference_count--;
-        mirror_settle(m, was);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        mirror_settle(m, named[i]);
+    for (uint32_t i = 0; i < were_count; i++)
+        mirror_settle(m, were[i]);
+    free(were);
 }
 
 void mirror_wait_for(struct mirror *m, struct record *r, struct record *on)
@@ -308,8 +312,7 @@ static void drop_one(struct mirror *m, struct record *r)
     CHECK(r->object == NULL && r->reading == NULL);
     mirror_free_slot(m, r);
     mirror_wait_for(m, r, NULL);
-    for (unsigned i = 0; i < REFERENCES; i++)
-        mirror_refer(m, r, (enum reference)i, NULL);
+    mirror_refer(m, r, NULL, 0);
     count_as(m, r, COUNTED_NOT);
     count_bytes(m, r, 0);
     unhang(m, r);

@@ -27,8 +27,6 @@ enum verdict {
     VERDICT_WITHHELD, /* gone, but not to be believed yet (verify.c) */
 };
 
-enum reference { REFERENCE_TENANT, REFERENCE_SERVICE, REFERENCES };
-
 struct record {
     uint64_t hash;       /* of the name */
     uint64_t value_hash; /* of what was judged last */
@@ -40,15 +38,16 @@ struct record {
     struct list waiters;   /* records that are bad for want of this one */
     struct list wait_node; /* in waits_on->waiters */
     struct record *waits_on;
-    struct record *references[REFERENCES]; /* what the object names */
-    struct record *pair;                   /* a service's other record */
+    struct record **named; /* what the object names: so many records, perhaps one twice */
+    struct record *pair;   /* a service's other record */
     struct object *object;
     struct reading *reading; /* this round's */
     struct deadline *deadline;
     struct record_error *error; /* when bad */
     struct slot_ref ref;
     size_t bytes; /* as counted in the mirror */
-    uint32_t reference_count;
+    uint32_t named_count;
+    uint32_t reference_count; /* how often the objects of others name it */
     uint32_t seen_tick;
     uint8_t family, queue, verdict, counted;
     uint8_t balance; /* of a service: the last good one */
@@ -59,7 +58,7 @@ struct record {
     bool wanted;   /* a lookup asks for it */
     bool missing;  /* withheld */
     bool deleted;  /* absent, and we saw it go */
-    bool was_known, was_present, keep; /* while a round is judged */
+    bool was_known, was_present, keep, marked; /* while a round is judged */
     bool in_round, in_flight, to_read, is_hash;
     uint16_t name_len;
     char name[];
@@ -112,7 +111,8 @@ void mirror_touch(struct mirror *m, struct record *r); /* an absent one was aske
 
 struct slot_ref mirror_slot(struct mirror *m, struct record *r);
 void mirror_free_slot(struct mirror *m, struct record *r);
-void mirror_refer(struct mirror *m, struct record *from, enum reference which, struct record *to);
+/* What the object of `from` names from now on. Takes `named`, from the heap; NULL for none. */
+void mirror_refer(struct mirror *m, struct record *from, struct record **named, uint32_t count);
 void mirror_wait_for(struct mirror *m, struct record *r, struct record *on); /* on: NULL for none */
 
 /* Nobody needs it: no queue, no round, no lookup, no reference, no waiter. */

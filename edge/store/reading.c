@@ -172,5 +172,6 @@ void reading_free(struct reading *r)
     if (r == NULL)
         return;
     record_fields_free(&r->fields);
+    free(r->named);
     free(r);
 }

@@ -8,6 +8,8 @@
 #include "routing/record.h"
 #include "store/redis_link.h"
 
+struct record;
+
 #define READING_COMMANDS 5      /* replies for each record, */
 #define READING_HASH_COMMANDS 6 /* and for one that is known to be a hash of bearable size */
 
@@ -19,6 +21,8 @@ struct reading {
     int64_t ttl_ms; /* < 0: none */
     struct record_fields fields;
     struct record_error error;
+    struct record **named; /* the records that `fields` name (naming.c) */
+    uint32_t named_count;
 };
 
 enum reading_result {

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "store/judge.h"
 #include "store/keys.h"
+#include "store/naming.h"
 #include "store/reading.h"
 #include "store/state.h"
 
@@ -285,25 +286,20 @@ static bool is_to_join(const struct store *s, const struct record *r)
     return r->queue == QUEUE_PUSHED || (!record_is_fresh(&s->mirror, r) && !record_exists(r));
 }
 
-/* What a good new value names must be known when it is judged. */
+/* What a good new value names must be known when it is judged. When that is more than a round holds,
+ * the next round goes on with it (judge.c). */
 static void add_named(struct store *s, struct record *r)
 {
-    const struct record_fields *f = &r->reading->fields;
-    struct record *named[2] = { NULL, NULL };
+    const struct reading *d = r->reading;
 
-    if (r->reading->absent || !r->reading->good)
-        return;
-    if (r->family == FAMILY_host && f->tenant[0] != '\0')
-        named[0] = mirror_get(&s->mirror, FAMILY_tenant, str_from(f->tenant));
-    if (f->to == RECORD_TO_SERVICE)
-        named[1] = mirror_get(&s->mirror, FAMILY_service, str_from(f->service));
-    for (unsigned i = 0; i < 2; i++) {
-        if (named[i] == NULL)
-            continue;
-        if (is_to_join(s, named[i]))
-            add_to_round(s, named[i]);
-        if (named[i]->pair != NULL && is_to_join(s, named[i]->pair))
-            add_to_round(s, named[i]->pair);
+    naming_resolve(&s->mirror, r);
+    for (uint32_t i = 0; i < d->named_count && s->sync.count < ROUND_KEYS_MOST; i++) {
+        struct record *named = d->named[i];
+
+        if (is_to_join(s, named))
+            add_to_round(s, named);
+        if (named->pair != NULL && is_to_join(s, named->pair))
+            add_to_round(s, named->pair);
     }
 }
 
