@@ -339,11 +339,21 @@ static void forget_answers(struct store *s, const struct record *r)
 
 /* --- the end of a record's round --- */
 
+static void keep_value(struct record *r)
+{
+    if (r->verdict == VERDICT_GOOD && r->keep)
+        mirror_keep_raw(r, str_slice(r->reading->raw.ptr, r->reading->raw.len));
+    else if (r->verdict == VERDICT_GONE || !r->keep)
+        mirror_keep_raw(r, str_slice(NULL, 0));
+}
+
 static void finish(struct store *s, struct record *r)
 {
     bool read = r->verdict != VERDICT_NONE, withheld = r->verdict == VERDICT_WITHHELD;
 
     r->in_round = false;
+    if (read)
+        keep_value(r);
     if (read && !withheld && r->keep)
         deadline_set(s, r, r->reading->absent ? -1 : r->reading->ttl_ms);
     if (!read)

@@ -39,6 +39,7 @@ static void free_record(struct record *r)
 {
     deadline_free(r);
     free(r->named);
+    free(r->raw);
     free(r->error);
     free(r);
 }
@@ -111,6 +112,27 @@ struct record *mirror_get(struct mirror *m, enum family family, struct str name)
         r->pair->pair = r;
     }
     return r;
+}
+
+struct str mirror_raw(const struct record *r)
+{
+    return r->raw != NULL ? str_slice(r->raw->bytes, r->raw->len) : str_slice(NULL, 0);
+}
+
+void mirror_keep_raw(struct record *r, struct str raw)
+{
+    struct str now = mirror_raw(r);
+
+    if (now.ptr != NULL && raw.ptr != NULL && str_equals(now, raw))
+        return;
+    free(r->raw);
+    r->raw = NULL;
+    if (raw.ptr == NULL)
+        return;
+    CHECK(raw.len <= UINT32_MAX);
+    r->raw = check_alloc(sizeof(*r->raw) + raw.len);
+    r->raw->len = (uint32_t)raw.len;
+    memcpy(r->raw->bytes, raw.ptr, raw.len);
 }
 
 /* --- slots --- */
@@ -197,6 +219,8 @@ static size_t bytes_of(const struct record *r)
 
     if (r->object != NULL)
         bytes += r->object->bytes + sizeof(void *) * 4;
+    if (r->raw != NULL)
+        bytes += sizeof(*r->raw) + r->raw->len;
     if (r->error != NULL)
         bytes += sizeof(*r->error);
     return bytes;

@@ -15,6 +15,12 @@
 struct reading;
 struct deadline;
 
+/* The last good value of a record, as value_encode writes it. */
+struct raw {
+    uint32_t len;
+    char bytes[];
+};
+
 /* Who waits to be read, in the order of urgency. */
 enum queue { QUEUE_PUSHED, QUEUE_WANTED, QUEUE_VERIFY, QUEUES, QUEUE_NONE = QUEUES };
 
@@ -41,6 +47,7 @@ struct record {
     struct record **named; /* what the object names: so many records, perhaps one twice */
     struct record *pair;   /* a service's other record */
     struct object *object;
+    struct raw *raw;         /* NULL: it has none */
     struct reading *reading; /* this round's */
     struct deadline *deadline;
     struct record_error *error; /* when bad */
@@ -104,6 +111,10 @@ enum object_kind record_kind(const struct record *r);
 
 struct record *mirror_find(const struct mirror *m, enum family family, struct str name);
 struct record *mirror_get(struct mirror *m, enum family family, struct str name); /* or makes it */
+
+/* Its last good value, encoded; ptr NULL: it has none. Holds until the record's next round. */
+struct str mirror_raw(const struct record *r);
+void mirror_keep_raw(struct record *r, struct str raw); /* ptr NULL: it has none any more */
 
 /* After a record changed: counts it, and hangs it where it can be dropped from. */
 void mirror_settle(struct mirror *m, struct record *r);

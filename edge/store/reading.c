@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/map.h"
+#include "routing/value.h"
 
 enum { REPLY_TYPE, REPLY_TTL, REPLY_STRING, REPLY_FIELDS, REPLY_MEMORY, REPLY_HASH };
 
@@ -106,6 +107,8 @@ static void decode(enum family family, struct str name, const struct value *valu
 {
     to->value_hash = hash_of(value);
     to->good = record_decode(family, name, value, &to->fields, &to->error);
+    if (to->good)
+        value_encode(value, &to->raw);
 }
 
 static enum reading_result take_hash(redisReply *const *replies, enum family family,
@@ -171,6 +174,7 @@ void reading_free(struct reading *r)
 {
     if (r == NULL)
         return;
+    buf_free(&r->raw);
     record_fields_free(&r->fields);
     free(r->named);
     free(r);

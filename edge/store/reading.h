@@ -19,6 +19,7 @@ struct reading {
     uint64_t value_hash;
     uint64_t epoch; /* the mirror's, when it was read */
     int64_t ttl_ms; /* < 0: none */
+    struct buf raw; /* the value, as value_encode writes it; when good */
     struct record_fields fields;
     struct record_error error;
     struct record **named; /* the records that `fields` name (naming.c) */

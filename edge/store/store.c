@@ -185,6 +185,17 @@ void store_lookup(struct store *s, unsigned worker, struct str host)
         lookups_ask(s, worker, host);
 }
 
+bool store_fetch(struct store *s, enum family family, struct str name, struct buf *value)
+{
+    const struct record *r = mirror_find(&s->mirror, family, name);
+    struct str raw = r != NULL ? mirror_raw(r) : str_slice(NULL, 0);
+
+    if (raw.ptr == NULL)
+        return false;
+    buf_add_str(value, raw);
+    return true;
+}
+
 const struct store_status *store_status(struct store *s)
 {
     return &s->status;

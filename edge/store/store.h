@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "net/loop.h"
 #include "routing/changes.h"
+#include "routing/record.h"
 #include "settings.h"
 
 struct store;
@@ -38,6 +39,9 @@ struct store_status {
 struct store *store_open(struct loop *l, const struct settings *s, const struct store_events *e);
 void store_lookup(struct store *s, unsigned worker, struct str host);
 const struct store_status *store_status(struct store *s);
+/* The last good value of a record, as routing/value.h encodes it, added to `value`. False: none is
+ * known. */
+bool store_fetch(struct store *s, enum family family, struct str name, struct buf *value);
 void store_dump(struct store *s, struct buf *json);                            /* an object */
 void store_dump_records(struct store *s, struct str prefix, struct buf *json); /* an array */
 

@@ -265,3 +265,34 @@ Test(store_change, a_bulk_load_is_judged_and_not_held)
     cr_expect_gt(store_status(s->store)->reads, 20000);
     scene_end(s);
 }
+
+static bool has_value(struct scene *s, enum family family, const char *name, const char *wanted)
+{
+    struct buf value = { 0 };
+    bool has = store_fetch(s->store, family, str_from(name), &value) &&
+               str_equals(str_slice(value.ptr, value.len), str_from(wanted));
+
+    buf_free(&value);
+    return has;
+}
+
+Test(store_change, the_last_good_value_is_at_hand)
+{
+    struct scene *s = scene_new();
+
+    scene_do(s, "SET usher:host:a.example 10.0.0.1:80");
+    scene_open(s);
+    scene_expect(s, "a.example", "10.0.0.1:80");
+    cr_expect(has_value(s, FAMILY_host, "a.example", "s10.0.0.1:80"));
+    scene_do(s, "SET usher:host:a.example 10.0.0.2:80");
+    expect_swapped(s, "a.example", "10.0.0.2:80");
+    cr_expect(has_value(s, FAMILY_host, "a.example", "s10.0.0.2:80"));
+    scene_do(s, "SET usher:host:a.example nonsense");
+    scene_do(s, "SET usher:host:b.example 10.0.0.3:80");
+    scene_expect(s, "b.example", "10.0.0.3:80"); /* so the one before it has been judged */
+    cr_expect(has_value(s, FAMILY_host, "a.example", "s10.0.0.2:80"));
+    scene_do(s, "DEL usher:host:a.example");
+    scene_expect(s, "a.example", "unknown_host");
+    cr_expect_not(has_value(s, FAMILY_host, "a.example", "s10.0.0.2:80"));
+    scene_end(s);
+}
