@@ -225,7 +225,7 @@ static enum tenant_status status_of(const struct exchange *x)
 static enum verdict match(struct exchange *x)
 {
     struct sites *s = &x->w->sites;
-    const struct forward_to *to = &x->site->fields.to;
+    const struct action *to = &x->site->fields.to;
 
     if (x->site->bad)
         return fail(x, FAULT_bad_record);
@@ -244,21 +244,24 @@ static enum verdict match(struct exchange *x)
     default:
         break;
     }
-    if (to->kind == TO_UNSET && x->tenant != NULL)
+    if (to->kind == ACTION_UNSET && x->tenant != NULL)
         to = &x->tenant->fields.to;
     switch (to->kind) {
-    case TO_UNSET:
+    case ACTION_UNSET:
         return fail(x, FAULT_no_route);
-    case TO_ENDPOINTS:
+    case ACTION_ENDPOINTS:
         x->balanced = to->own;
         break;
-    case TO_SERVICE:
+    case ACTION_SERVICE:
         x->service = (struct service *)sites_pin(s, OBJECT_SERVICE, to->service_slot);
         if (x->service == NULL)
             return fail(x, FAULT_no_endpoint);
         if (x->service->bad)
             return fail(x, FAULT_bad_record);
         x->balanced = x->service;
+        break;
+    default:
+        CHECK(!"a tenant or a host has no other action");
     }
     x->step = STEP_CHOOSE;
     return MORE;
@@ -269,7 +272,7 @@ static const struct object *balanced_by(const struct exchange *x)
 {
     if (x->service != NULL)
         return &x->service->object;
-    return x->site->fields.to.kind == TO_ENDPOINTS ? &x->site->object : &x->tenant->object;
+    return x->site->fields.to.kind == ACTION_ENDPOINTS ? &x->site->object : &x->tenant->object;
 }
 
 static enum verdict choose(struct exchange *x)

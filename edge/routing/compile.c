@@ -48,7 +48,7 @@ static void fill_service(struct service *service, enum balance balance,
     service->schedule = places;
 }
 
-struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
+struct service *compile_service(struct slot_ref ref, struct str name, bool bad, struct str owner,
                                 enum balance balance, const struct endpoint *endpoints,
                                 uint32_t count)
 {
@@ -61,80 +61,173 @@ struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
     service->object.bytes = bytes;
     service->bad = bad;
     copy_name(service->name, sizeof(service->name), name);
+    copy_name(service->owner, sizeof(service->owner), owner);
     fill_service(service, balance, endpoints, count, schedule);
     return service;
 }
 
-/* An object of `head` bytes with the unnamed service of its `to`, if any, right behind. */
-static void *alloc_with_own(size_t head, const struct record_fields *fields, struct service **own,
-                            size_t *bytes)
-{
-    uint32_t schedule = 0;
-    char *object;
+/* --- actions --- */
 
-    *own = NULL;
-    *bytes = rounded(head);
-    if (fields == NULL || fields->to != RECORD_TO_ENDPOINTS)
-        return check_alloc(*bytes);
-    *bytes += service_bytes(fields->endpoints.items, fields->endpoints.count, &schedule);
-    object = check_alloc(*bytes);
-    *own = (struct service *)(void *)(object + rounded(head));
-    (*own)->object.kind = OBJECT_SERVICE;
-    fill_service(*own, BALANCE_ROUND_ROBIN, fields->endpoints.items, fields->endpoints.count,
-                 schedule);
+static struct str copy_text(struct str text, char **rest)
+{
+    char *copy = *rest;
+
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    *rest += rounded(text.len);
+    return str_slice(copy, text.len);
+}
+
+static size_t action_bytes(const struct rule_action *action, const struct record_names *names)
+{
+    size_t bytes = rounded(action->text.len);
+    uint32_t schedule;
+
+    if (action->kind == ACTION_SERVICE)
+        bytes += rounded(names->items[action->service].name.len);
+    if (action->kind == ACTION_ENDPOINTS)
+        bytes += rounded(service_bytes(action->endpoints, action->endpoint_count, &schedule));
+    bytes += rounded(action->part_count * sizeof(struct split_part));
+    for (uint32_t i = 0; i < action->part_count; i++)
+        bytes += rounded(names->items[action->parts[i].service].name.len);
+    return bytes;
+}
+
+static void fill_split(struct action *to, const struct rule_action *from,
+                       const struct record_names *names, const uint32_t *slots, char **rest)
+{
+    struct split_part *parts = (struct split_part *)(void *)*rest;
+
+    *rest += rounded(from->part_count * sizeof(*parts));
+    for (uint32_t i = 0; i < from->part_count; i++) {
+        parts[i].service = copy_text(names->items[from->parts[i].service].name, rest);
+        parts[i].service_slot = slots[from->parts[i].service];
+        parts[i].weight = from->parts[i].weight;
+        to->part_weights += from->parts[i].weight;
+    }
+    to->parts = parts;
+    to->part_count = from->part_count;
+}
+
+static void fill_own(struct action *to, const struct rule_action *from, char **rest)
+{
+    struct service *own = (struct service *)(void *)*rest;
+    uint32_t schedule;
+
+    *rest += rounded(service_bytes(from->endpoints, from->endpoint_count, &schedule));
+    own->object.kind = OBJECT_SERVICE;
+    fill_service(own, BALANCE_ROUND_ROBIN, from->endpoints, from->endpoint_count, schedule);
+    to->own = own;
+}
+
+/* Takes action_bytes of *rest. */
+static void fill_action(struct action *to, const struct rule_action *from,
+                        const struct record_names *names, const uint32_t *slots, char **rest)
+{
+    to->kind = from->kind;
+    to->code = from->code;
+    to->text = copy_text(from->text, rest);
+    if (from->kind == ACTION_SERVICE) {
+        to->service_slot = slots[from->service];
+        to->service = copy_text(names->items[from->service].name, rest);
+    } else if (from->kind == ACTION_ENDPOINTS) {
+        fill_own(to, from, rest);
+    } else if (from->kind == ACTION_SPLIT) {
+        fill_split(to, from, names, slots, rest);
+    }
+}
+
+/* --- what tenants, hosts and defaults say --- */
+
+/* An object of `head` bytes, with room behind it for its fields and a name of `name_bytes`. */
+static void *new_object(enum object_kind kind, struct slot_ref ref, size_t head, size_t name_bytes,
+                        const struct record_fields *fields, char **rest)
+{
+    size_t bytes = rounded(head) + rounded(name_bytes);
+    struct object *object;
+
+    if (fields != NULL)
+        bytes += action_bytes(&fields->to, &fields->names) + rounded(fields->page.len);
+    object = check_alloc(bytes);
+    object->kind = kind;
+    object->ref = ref;
+    object->bytes = bytes;
+    *rest = (char *)object + rounded(head);
     return object;
 }
 
-static struct tenant_fields compiled_fields(const struct record_fields *fields,
-                                            const struct service *own, uint32_t service_slot)
+static void fill_fields(struct tenant_fields *to, const struct record_fields *f,
+                        const uint32_t *slots, char *rest)
 {
-    struct tenant_fields f = { .status = fields->status };
-
-    if (fields->to == RECORD_TO_SERVICE) {
-        f.to.kind = TO_SERVICE;
-        f.to.service_slot = service_slot;
-    } else if (fields->to == RECORD_TO_ENDPOINTS) {
-        f.to.kind = TO_ENDPOINTS;
-        f.to.own = own;
-    }
-    return f;
+    fill_action(&to->to, &f->to, &f->names, slots, &rest);
+    to->status = f->status;
+    to->https = f->https;
+    to->path = f->path;
+    to->retry_after_s = f->retry_after_s;
+    to->timeout_ms = f->timeout_ms;
+    if (f->page.ptr != NULL)
+        to->page = copy_text(f->page, &rest);
 }
 
 struct site *compile_site(struct slot_ref ref, struct str host, const struct record_fields *fields,
-                          uint32_t tenant_slot, uint32_t service_slot)
+                          const uint32_t *slots)
 {
-    struct service *own;
-    size_t bytes;
-    struct site *site = alloc_with_own(sizeof(*site), fields, &own, &bytes);
+    char *rest;
+    struct site *site = new_object(OBJECT_SITE, ref, sizeof(*site), host.len + 1, fields, &rest);
 
-    site->object.kind = OBJECT_SITE;
-    site->object.ref = ref;
-    site->object.bytes = bytes;
-    copy_name(site->host, sizeof(site->host), host);
+    site->host = str_slice(rest, host.len);
+    memcpy(rest, host.ptr, host.len);
+    rest += rounded(host.len + 1);
     site->bad = fields == NULL;
     if (fields == NULL)
         return site;
-    site->has_tenant = fields->tenant[0] != '\0';
-    site->tenant_slot = tenant_slot;
-    site->fields = compiled_fields(fields, own, service_slot);
+    site->has_tenant = fields->has_tenant;
+    if (fields->has_tenant)
+        site->tenant_slot = slots[fields->tenant];
+    fill_fields(&site->fields, fields, slots, rest);
     return site;
 }
 
 struct tenant *compile_tenant(struct slot_ref ref, struct str id,
-                              const struct record_fields *fields, uint32_t service_slot)
+                              const struct record_fields *fields, const uint32_t *slots,
+                              uint32_t routes_slot)
 {
-    struct service *own;
-    size_t bytes;
-    struct tenant *tenant = alloc_with_own(sizeof(*tenant), fields, &own, &bytes);
+    char *rest;
+    struct tenant *tenant = new_object(OBJECT_TENANT, ref, sizeof(*tenant), 0, fields, &rest);
 
-    tenant->object.kind = OBJECT_TENANT;
-    tenant->object.ref = ref;
-    tenant->object.bytes = bytes;
     copy_name(tenant->id, sizeof(tenant->id), id);
+    tenant->routes_slot = routes_slot;
     tenant->bad = fields == NULL;
     if (fields != NULL)
-        tenant->fields = compiled_fields(fields, own, service_slot);
+        fill_fields(&tenant->fields, fields, slots, rest);
     return tenant;
+}
+
+struct defaults *compile_defaults(struct slot_ref ref, const struct record_fields *fields,
+                                  const uint32_t *slots)
+{
+    char *rest;
+    struct defaults *defaults =
+        new_object(OBJECT_DEFAULTS, ref, sizeof(*defaults), 0, fields, &rest);
+
+    defaults->bad = fields == NULL;
+    if (fields != NULL)
+        fill_fields(&defaults->fields, fields, slots, rest);
+    return defaults;
+}
+
+struct routes *compile_routes(struct slot_ref ref, struct str id,
+                              const struct record_fields *fields, const uint32_t *slots)
+{
+    struct routes *routes = check_alloc(sizeof(*routes));
+
+    (void)slots;
+    routes->object.kind = OBJECT_ROUTES;
+    routes->object.ref = ref;
+    routes->object.bytes = sizeof(*routes);
+    copy_name(routes->id, sizeof(routes->id), id);
+    routes->bad = fields == NULL;
+    return routes;
 }
 
 void object_free(struct object *o)

@@ -6,13 +6,19 @@
 #include "routing/service.h"
 #include "routing/site.h"
 
-/* `fields` NULL: a record that never had a good version; requests get 503 bad_record. The slots are
- * those of the tenant and the service that the fields name. */
+/* `fields` NULL: a record that never had a good version. `slots` goes along with fields->names: the
+ * slot of each thing named. `routes_slot` is that of the tenant's usher:routes:. */
 struct site *compile_site(struct slot_ref ref, struct str host, const struct record_fields *fields,
-                          uint32_t tenant_slot, uint32_t service_slot);
+                          const uint32_t *slots);
 struct tenant *compile_tenant(struct slot_ref ref, struct str id,
-                              const struct record_fields *fields, uint32_t service_slot);
-struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
+                              const struct record_fields *fields, const uint32_t *slots,
+                              uint32_t routes_slot);
+struct routes *compile_routes(struct slot_ref ref, struct str id,
+                              const struct record_fields *fields, const uint32_t *slots);
+struct defaults *compile_defaults(struct slot_ref ref, const struct record_fields *fields,
+                                  const uint32_t *slots);
+/* `owner` of len 0: none. */
+struct service *compile_service(struct slot_ref ref, struct str name, bool bad, struct str owner,
                                 enum balance balance, const struct endpoint *endpoints,
                                 uint32_t count);
 

@@ -6,20 +6,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "routing/rule.h"
 #include "routing/service.h"
 #include "routing/site.h"
 
-#define RECORD_STRING_MAX (8u * 1024) /* bytes of a string */
-#define RECORD_FIELDS_MAX 1024u       /* fields of a hash */
-#define RECORD_HASH_MAX (256u * 1024) /* bytes of a hash, as Redis counts its memory */
+#define RECORD_STRING_MAX (8u * 1024) /* bytes of a string, and of one field's value */
+#define RECORD_ENDPOINTS_MAX 1024u    /* endpoints of one service, or of one `to` */
 
 enum family {
-#define FAMILY(name, key, types, meaning) FAMILY_##name,
+#define FAMILY(name, key, types, fields, bytes, meaning) FAMILY_##name,
 #include "schema/families.def"
 #undef FAMILY
     FAMILIES
+};
+
+/* The most that a hash of this family may have: what has more is not fetched. */
+struct record_limits {
+    uint32_t fields;
+    uint32_t bytes; /* as Redis counts its memory */
 };
 
 enum value_kind {
@@ -44,26 +51,47 @@ struct value {
 };
 
 struct record_error {
-    char field[32];     /* "" for the whole record: the value, or the key itself */
+    char field[64];     /* "" for the whole record: the value, or the key itself */
     char value[96];     /* quoted and shortened */
     char expected[224]; /* "a port from 1 to 65535" */
 };
 
 struct endpoint_list {
-    struct endpoint *items; /* owned */
+    struct endpoint *items;
     uint32_t count, room;
 };
 
-enum record_to { RECORD_TO_NONE, RECORD_TO_SERVICE, RECORD_TO_ENDPOINTS };
+/* Something else that a record names. */
+struct record_name {
+    enum family family;
+    const char *field; /* that names it (the first that does): "to", or a rule's name */
+    struct str name;
+};
 
-/* What the record says, of whichever family: the fields it cannot have stay unset. */
+/* Each thing named once, in the order met. */
+struct record_names {
+    struct record_name *items;
+    uint32_t count, room;
+};
+
+/* What the record says, of whichever family: the fields it cannot have stay unset. Everything it
+ * points to lies in its arena. */
 struct record_fields {
-    char tenant[NAME_MAX_BYTES + 1];
-    char service[NAME_MAX_BYTES + 1];
-    enum record_to to;
+    struct arena arena;
+    struct record_names names;
+    bool has_tenant;
+    uint32_t tenant; /* index into names */
+    struct rule_action to;
     enum tenant_status status;
+    enum tenant_https https;
+    enum tenant_path path;
+    uint32_t retry_after_s, timeout_ms;
+    struct str page;
     enum balance balance;
-    struct endpoint_list endpoints; /* of `to`, or of usher:endpoints: */
+    char owner[NAME_MAX_BYTES + 1]; /* of a service; "": none */
+    struct endpoint_list endpoints; /* of usher:endpoints: */
+    struct rule *rules;             /* of usher:routes:, in the order of the hash */
+    uint32_t rule_count;
 };
 
 /* False: *error says why. `value` is present (not VALUE_ABSENT). Free the fields in both cases. */
@@ -74,11 +102,22 @@ void record_fields_free(struct record_fields *fields);
 /* Is `name` one that a key of this family may have? *expected says which are. */
 bool record_name_is_right(enum family family, struct str name, const char **expected);
 
+/* One row of a table in schema/. */
+struct field_row {
+    const char *name, *type, *standard; /* what holds when it is not said */
+    const char *range, *meaning;
+};
+
+/* The fields that a hash of this family may have (of endpoints: their options; of routes: none). */
+const struct field_row *record_fields_of(enum family family, size_t *count);
+
 void record_error_set(struct record_error *error, const char *field, struct str value,
                       const char *expected, ...) __attribute__((format(printf, 4, 5)));
 /* `field to: got "10.0.0.5:99999", expected a port from 1 to 65535` */
 void record_error_say(const struct record_error *error, struct buf *sentence);
 
 const char *family_word(enum family family); /* "host" */
+bool family_is_single(enum family family);   /* one key and no name: usher:defaults */
+struct record_limits family_limits(enum family family);
 
 #endif

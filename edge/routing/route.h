@@ -39,6 +39,9 @@ struct action {
                                         * or the body */
 };
 
+/* Which part of a split has this client's hash; shares are as the weights say, to the last hash. */
+const struct split_part *action_split(const struct action *action, uint64_t hash);
+
 struct header_edit {
     struct str name, value; /* value.ptr NULL: taken away */
 };

@@ -17,9 +17,10 @@ struct endpoint {
 };
 
 struct service {
-    struct object object;          /* first; slot only for named services */
-    char name[NAME_MAX_BYTES + 1]; /* "" for an unnamed one */
-    bool bad;                      /* never had a good version: 503 bad_record */
+    struct object object;           /* first; slot only for named services */
+    char name[NAME_MAX_BYTES + 1];  /* "" for an unnamed one */
+    char owner[NAME_MAX_BYTES + 1]; /* the tenant that alone may name it; "": all may */
+    bool bad;                       /* never had a good version: 503 bad_record */
     enum balance balance;
     uint32_t endpoint_count;
     uint32_t schedule_count;

@@ -1,33 +1,33 @@
-/* site.h -- one usher:host: record, compiled, and the tenant record it may name.
+/* site.h -- one usher:host: record, compiled, the tenant record it may name, and usher:defaults.
  *
- * A host's own fields win over its tenant's. */
+ * A host's own fields win over its tenant's, and these over the defaults. */
 #ifndef ROUTING_SITE_H
 #define ROUTING_SITE_H
 
-#include "routing/object.h"
-#include "routing/service.h"
+#include "routing/route.h"
 
 #define HOST_MAX_BYTES 253 /* RFC 1035 2.3.4, as text without the trailing dot */
 
 enum tenant_status { STATUS_UNSET, STATUS_ACTIVE, STATUS_MAINTENANCE, STATUS_SUSPENDED };
+enum tenant_https { HTTPS_UNSET, HTTPS_OFF, HTTPS_REDIRECT };
+enum tenant_path { PATH_UNSET, PATH_NORMAL, PATH_RAW };
 
-/* Where a request goes. */
-struct forward_to {
-    enum { TO_UNSET, TO_SERVICE, TO_ENDPOINTS } kind;
-    uint32_t service_slot;     /* TO_SERVICE */
-    const struct service *own; /* TO_ENDPOINTS: unnamed, inside the same allocation */
-};
-
-/* What both a tenant and a host may say. */
+/* What a tenant, a host and the defaults may say. */
 struct tenant_fields {
-    struct forward_to to;
+    struct action to; /* ACTION_UNSET, ACTION_SERVICE or ACTION_ENDPOINTS */
     enum tenant_status status;
+    enum tenant_https https;
+    enum tenant_path path;
+    uint32_t retry_after_s; /* 0: not said */
+    uint32_t timeout_ms;    /* 0: not said */
+    struct str page;        /* of a maintenance; ptr NULL: not said */
 };
 
 struct tenant {
     struct object object; /* first */
     char id[NAME_MAX_BYTES + 1];
-    bool bad; /* never had a good version: 503 bad_record */
+    bool bad;             /* never had a good version: 503 bad_record */
+    uint32_t routes_slot; /* of its rules; the slot is empty while it has none */
     struct tenant_fields fields;
 };
 
@@ -37,7 +37,13 @@ struct site {
     bool has_tenant;
     uint32_t tenant_slot;
     struct tenant_fields fields;
-    char host[HOST_MAX_BYTES + 1]; /* as in the key: "a.example", "*.example" or "*" */
+    struct str host; /* as in the key: "a.example", "*.example" or "*"; a NUL behind it */
+};
+
+struct defaults {
+    struct object object; /* first */
+    bool bad;             /* never had a good version: says nothing */
+    struct tenant_fields fields;
 };
 
 #endif

@@ -124,7 +124,7 @@ static void say_bad(struct store *s, struct record *r)
 {
     const struct record_error *error = &r->reading->error;
     struct buf key = { 0 };
-    char quoted_key[300], field[64], expected[2 * sizeof(error->expected)];
+    char quoted_key[300], field[160], expected[2 * sizeof(error->expected)];
 
     if (r->bad && r->value_hash == r->reading->value_hash &&
         memcmp(r->error, error, sizeof(*error)) == 0)
@@ -285,27 +285,25 @@ static void publish_service(struct store *s, struct record *r)
     bad = (r->present && !r->has_good) || (e->present && !e->has_good);
     mirror_slot(&s->mirror, r);
     swap(s, r,
-         &compile_service(r->ref, record_name(r), bad, (enum balance)r->balance, endpoints, count)
+         &compile_service(r->ref, record_name(r), bad, STR(""), (enum balance)r->balance, endpoints,
+                          count)
               ->object);
-}
-
-static uint32_t slot_of_kind(struct store *s, const struct record *r, enum family family)
-{
-    for (uint32_t i = 0; i < r->reading->named_count; i++)
-        if (r->reading->named[i]->family == family)
-            return mirror_slot(&s->mirror, r->reading->named[i]).slot;
-    return 0;
 }
 
 static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
 {
-    uint32_t tenant_slot = f ? slot_of_kind(s, r, FAMILY_tenant) : 0;
-    uint32_t service_slot = f ? slot_of_kind(s, r, FAMILY_service) : 0;
+    uint32_t *slots = check_alloc((f ? f->names.count + 1 : 1) * sizeof(*slots));
     struct slot_ref ref = mirror_slot(&s->mirror, r);
+    struct object *object;
 
+    for (uint32_t i = 0; f != NULL && i < f->names.count; i++)
+        slots[i] = mirror_slot(&s->mirror, r->reading->named[i]).slot;
     if (r->family == FAMILY_host)
-        return &compile_site(ref, record_name(r), f, tenant_slot, service_slot)->object;
-    return &compile_tenant(ref, record_name(r), f, service_slot)->object;
+        object = &compile_site(ref, record_name(r), f, slots)->object;
+    else
+        object = &compile_tenant(ref, record_name(r), f, slots, 0)->object;
+    free(slots);
+    return object;
 }
 
 /* A tenant or a site. */
@@ -395,8 +393,8 @@ static bool is_route(const struct record *r) /* what names others */
 static void publish_all(struct store *s, struct record **records, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (!is_route(records[i]) &&
-            (records[i]->family == FAMILY_service || !records[i]->pair->in_round))
+        if (records[i]->family == FAMILY_service ||
+            (records[i]->family == FAMILY_endpoints && !records[i]->pair->in_round))
             publish_service(s, record_owner(records[i]));
     for (size_t i = 0; i < count; i++)
         if (records[i]->family == FAMILY_tenant)

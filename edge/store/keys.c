@@ -13,7 +13,8 @@ void keys_add_family(struct buf *to, struct str prefix, enum family family)
 {
     buf_add_str(to, prefix);
     buf_add_text(to, family_word(family));
-    buf_add_text(to, ":");
+    if (!family_is_single(family))
+        buf_add_text(to, ":");
 }
 
 void keys_add(struct buf *to, struct str prefix, enum family family, struct str name)
@@ -32,11 +33,18 @@ bool keys_split(struct str prefix, struct str key, enum family *family, struct s
     for (unsigned f = 0; f < FAMILIES; f++) {
         struct str word = str_from(family_word((enum family)f));
 
-        if (rest.len <= word.len || !str_starts_with(rest, word) || rest.ptr[word.len] != ':')
+        if (!str_starts_with(rest, word))
             continue;
         *family = (enum family)f;
-        *name = str_slice(rest.ptr + word.len + 1, rest.len - word.len - 1);
-        return name->len <= KEYS_NAME_MAX;
+        *name = str_slice(rest.ptr + word.len, rest.len - word.len);
+        if (family_is_single(*family)) {
+            if (name->len == 0)
+                return true;
+        } else if (name->len > 0 && name->ptr[0] == ':') {
+            name->ptr++;
+            name->len--;
+            return name->len <= KEYS_NAME_MAX;
+        }
     }
     return false;
 }

@@ -7,7 +7,7 @@
 
 #define KEYS_NAME_MAX 1024 /* bytes behind the family; keys with more are not looked at */
 
-/* "usher:host:" */
+/* "usher:host:"; of a family of one key that key */
 void keys_add_family(struct buf *to, struct str prefix, enum family family);
 void keys_add(struct buf *to, struct str prefix, enum family family, struct str name);
 /* false: not a configuration key of ours, or too long to be one. */

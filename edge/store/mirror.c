@@ -69,9 +69,13 @@ bool record_exists(const struct record *r)
 
 enum object_kind record_kind(const struct record *r)
 {
-    return r->family == FAMILY_host     ? OBJECT_SITE
-           : r->family == FAMILY_tenant ? OBJECT_TENANT
-                                        : OBJECT_SERVICE;
+    static const enum object_kind kinds[FAMILIES] = {
+        [FAMILY_host] = OBJECT_SITE,         [FAMILY_tenant] = OBJECT_TENANT,
+        [FAMILY_routes] = OBJECT_ROUTES,     [FAMILY_service] = OBJECT_SERVICE,
+        [FAMILY_endpoints] = OBJECT_SERVICE, [FAMILY_defaults] = OBJECT_DEFAULTS,
+    };
+
+    return kinds[r->family];
 }
 
 struct record *mirror_find(const struct mirror *m, enum family family, struct str name)

@@ -12,14 +12,12 @@
 void naming_resolve(struct mirror *m, struct record *r)
 {
     struct reading *d = r->reading;
-    const struct record_fields *f = &d->fields;
+    const struct record_names *names = &d->fields.names;
 
     if (d->absent || !d->good)
         return;
-    d->named = check_alloc(2 * sizeof(*d->named));
-    d->named_count = 0;
-    if (r->family == FAMILY_host && f->tenant[0] != '\0')
-        d->named[d->named_count++] = mirror_get(m, FAMILY_tenant, str_from(f->tenant));
-    if (f->to == RECORD_TO_SERVICE)
-        d->named[d->named_count++] = mirror_get(m, FAMILY_service, str_from(f->service));
+    d->named = check_alloc((names->count + 1) * sizeof(struct record *));
+    d->named_count = names->count;
+    for (uint32_t i = 0; i < names->count; i++)
+        d->named[i] = mirror_get(m, names->items[i].family, names->items[i].name);
 }

@@ -4,7 +4,7 @@
 
 #include "store/mirror.h"
 
-/* Fills r->reading->named, in the order of the fields; nothing for a value that is absent or not
+/* Fills r->reading->named, one for each of the fields' names; nothing for a value that is absent or not
  * good. The records are made where they are not there yet; they stay while the round does. */
 void naming_resolve(struct mirror *m, struct record *r);
 

@@ -55,12 +55,13 @@ static const char *find_failure(redisReply *const *replies, unsigned count)
     return NULL;
 }
 
-static bool is_small_hash(redisReply *const *replies)
+static bool is_small_hash(redisReply *const *replies, enum family family)
 {
+    struct record_limits most = family_limits(family);
     const redisReply *fields = replies[REPLY_FIELDS], *memory = replies[REPLY_MEMORY];
 
-    return fields->type == REDIS_REPLY_INTEGER && fields->integer <= RECORD_FIELDS_MAX &&
-           memory->type == REDIS_REPLY_INTEGER && memory->integer <= RECORD_HASH_MAX;
+    return fields->type == REDIS_REPLY_INTEGER && fields->integer <= most.fields &&
+           memory->type == REDIS_REPLY_INTEGER && memory->integer <= most.bytes;
 }
 
 static bool is_text(const redisReply *r)
@@ -118,7 +119,7 @@ static enum reading_result take_hash(redisReply *const *replies, enum family fam
     struct value value = { .kind = VALUE_HASH, .type = "hash" };
     struct value_field *fields;
 
-    if (!is_small_hash(replies)) {
+    if (!is_small_hash(replies, family)) {
         value.kind = VALUE_TOO_LARGE;
         decode(family, name, &value, to);
         return READING_DONE;

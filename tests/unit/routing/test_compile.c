@@ -21,8 +21,8 @@ static struct service *service_of(const uint32_t *weights, uint32_t count)
 
     for (uint32_t i = 0; i < count; i++)
         endpoints[i] = endpoint((uint16_t)(i + 1), weights[i]);
-    return compile_service((struct slot_ref){ 7, 3 }, STR("web"), false, BALANCE_ROUND_ROBIN,
-                           endpoints, count);
+    return compile_service((struct slot_ref){ 7, 3 }, STR("web"), false, STR(""),
+                           BALANCE_ROUND_ROBIN, endpoints, count);
 }
 
 /* The ports, as letters, in the order of the rota. */
@@ -85,7 +85,7 @@ Test(compile, random_keeps_to_weights)
 {
     struct endpoint two[] = { endpoint(1, 9), endpoint(2, 1) };
     struct service *s =
-        compile_service((struct slot_ref){ 0 }, STR("web"), false, BALANCE_RANDOM, two, 2);
+        compile_service((struct slot_ref){ 0 }, STR("web"), false, STR(""), BALANCE_RANDOM, two, 2);
     struct random random;
     uint32_t cursor = 0, first = 0;
 
@@ -99,28 +99,42 @@ Test(compile, random_keeps_to_weights)
 Test(compile, sites_and_tenants)
 {
     struct endpoint one = endpoint(80, 1);
-    struct record_fields fields = { .tenant = "acme",
-                                    .to = RECORD_TO_ENDPOINTS,
-                                    .status = STATUS_ACTIVE,
-                                    .endpoints = { &one, 1, 1 } };
-    struct site *site = compile_site((struct slot_ref){ 1, 2 }, STR("*.example"), &fields, 41, 0);
+    struct record_name names[] = { { FAMILY_tenant, "tenant", STR("acme") },
+                                   { FAMILY_service, "to", STR("web") } };
+    uint32_t slots[] = { 41, 17 };
+    struct record_fields fields = {
+        .names = { names, 2, 2 },
+        .has_tenant = true,
+        .to = { .kind = ACTION_ENDPOINTS, .endpoints = &one, .endpoint_count = 1 },
+        .status = STATUS_ACTIVE,
+        .page = STR("<p>soon")
+    };
+    struct site *site = compile_site((struct slot_ref){ 1, 2 }, STR("*.example"), &fields, slots);
+    struct defaults *defaults;
     struct tenant *tenant;
 
     cr_expect_eq(site->object.kind, OBJECT_SITE);
     cr_expect_eq(site->object.ref.generation, 2);
-    cr_expect_str_eq(site->host, "*.example");
+    cr_expect_str_eq(site->host.ptr, "*.example");
     cr_expect(site->has_tenant && !site->bad);
     cr_expect_eq(site->tenant_slot, 41);
-    cr_expect_eq(site->fields.to.kind, TO_ENDPOINTS);
+    cr_expect_eq(site->fields.to.kind, ACTION_ENDPOINTS);
     cr_expect_eq(site->fields.to.own->endpoint_count, 1);
     cr_expect_str_eq(site->fields.to.own->name, "");
     object_free(&site->object);
-    fields.to = RECORD_TO_SERVICE;
-    tenant = compile_tenant((struct slot_ref){ 1, 2 }, STR("acme"), &fields, 17);
-    cr_expect_eq(tenant->fields.to.kind, TO_SERVICE);
+    fields.to = (struct rule_action){ .kind = ACTION_SERVICE, .service = 1 };
+    tenant = compile_tenant((struct slot_ref){ 1, 2 }, STR("acme"), &fields, slots, 5);
+    cr_expect_eq(tenant->fields.to.kind, ACTION_SERVICE);
     cr_expect_eq(tenant->fields.to.service_slot, 17);
+    cr_expect(str_equals(tenant->fields.to.service, STR("web")));
+    cr_expect(str_equals(tenant->fields.page, STR("<p>soon")));
+    cr_expect_eq(tenant->routes_slot, 5);
     object_free(&tenant->object);
-    site = compile_site((struct slot_ref){ 1, 2 }, STR("a.example"), NULL, 0, 0);
+    defaults = compile_defaults((struct slot_ref){ 0, 1 }, &fields, slots);
+    cr_expect_eq(defaults->fields.to.service_slot, 17);
+    cr_expect_not(defaults->bad);
+    object_free(&defaults->object);
+    site = compile_site((struct slot_ref){ 1, 2 }, STR("a.example"), NULL, NULL);
     cr_expect(site->bad);
     object_free(&site->object);
 }

@@ -53,6 +53,14 @@ static void expect_field(enum family family, const char *field, const char *text
     record_fields_free(&fields);
 }
 
+static void expect_name(const struct record_fields *fields, uint32_t index, enum family family,
+                        const char *name)
+{
+    cr_assert_lt(index, fields->names.count);
+    cr_expect_eq(fields->names.items[index].family, family);
+    cr_expect(str_equals(fields->names.items[index].name, str_from(name)));
+}
+
 Test(record, host_strings)
 {
     struct record_fields fields;
@@ -60,18 +68,21 @@ Test(record, host_strings)
     struct value value = string_of(" 10.0.0.5:8080  [2001:db8::1]:80 ");
 
     cr_assert(record_decode(FAMILY_host, STR("shop.example"), &value, &fields, &error));
-    cr_assert_eq(fields.to, RECORD_TO_ENDPOINTS);
-    cr_assert_eq(fields.endpoints.count, 2);
-    cr_assert_eq(fields.endpoints.items[1].address.any.sa_family, AF_INET6);
+    cr_assert_eq(fields.to.kind, ACTION_ENDPOINTS);
+    cr_assert_eq(fields.to.endpoint_count, 2);
+    cr_assert_eq(fields.to.endpoints[1].address.any.sa_family, AF_INET6);
     record_fields_free(&fields);
     value = string_of("service:acme-web");
     cr_assert(record_decode(FAMILY_host, STR("shop.example"), &value, &fields, &error));
-    cr_assert_eq(fields.to, RECORD_TO_SERVICE);
-    cr_assert_str_eq(fields.service, "acme-web");
+    cr_assert_eq(fields.to.kind, ACTION_SERVICE);
+    expect_name(&fields, fields.to.service, FAMILY_service, "acme-web");
+    record_fields_free(&fields);
     value = string_of("tenant:acme");
     cr_assert(record_decode(FAMILY_host, STR("*.shop.example"), &value, &fields, &error));
-    cr_assert_eq(fields.to, RECORD_TO_NONE);
-    cr_assert_str_eq(fields.tenant, "acme");
+    cr_assert_eq(fields.to.kind, ACTION_UNSET);
+    cr_assert(fields.has_tenant);
+    expect_name(&fields, fields.tenant, FAMILY_tenant, "acme");
+    record_fields_free(&fields);
 }
 
 Test(record, wrong_host_strings)
@@ -102,14 +113,16 @@ Test(record, hashes)
     struct value value = hash_of(f, 3);
 
     cr_assert(record_decode(FAMILY_host, STR("a.example"), &value, &fields, &error));
-    cr_expect_str_eq(fields.tenant, "acme");
-    cr_expect_eq(fields.endpoints.count, 1);
+    expect_name(&fields, fields.tenant, FAMILY_tenant, "acme");
+    cr_expect_eq(fields.to.endpoint_count, 1);
     cr_expect_eq(fields.status, STATUS_MAINTENANCE);
     record_fields_free(&fields);
     expect_field(FAMILY_tenant, "tenant", "x",
-                 "field tenant: got \"tenant\", expected one of the fields to, status");
+                 "field tenant: got \"tenant\", expected one of the fields to, status, "
+                 "retry_after, page, https, path, timeout");
     expect_field(FAMILY_host, "tenat", "x",
-                 "field tenat: got \"tenat\", expected one of the fields tenant, to, status");
+                 "field tenat: got \"tenat\", expected one of the fields tenant, to, status, "
+                 "retry_after, page, https, path, timeout");
     expect_field(FAMILY_tenant, "status", "Active",
                  "field status: got \"Active\", expected active, maintenance or suspended");
     expect_field(FAMILY_service, "balance", "least",

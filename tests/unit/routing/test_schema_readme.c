@@ -30,13 +30,15 @@ static void expect_table(const struct buf *readme, const char *title, const char
     buf_free(&table);
 }
 
-#define FAMILY(name, key, types, meaning) "| `usher:" key "` | " types " | " meaning " |\n"
+#define FAMILY(name, key, types, fields, bytes, meaning)                                           \
+    "| `usher:" key "` | " types " | " meaning " |\n"
 static const char families[] =
 #include "schema/families.def"
     ;
 #undef FAMILY
 
-#define FIELD(name, type, unset, meaning) "| `" #name "` | " unset " | " meaning " |\n"
+#define FIELD(name, type, standard, range, meaning)                                                \
+    "| `" #name "` | " #type " | " standard " | " range " | " meaning " |\n"
 static const char host_fields[] =
 #include "schema/host.def"
     ;
@@ -52,7 +54,8 @@ static const char endpoint_options[] =
 
 Test(schema, readme_says_what_the_tables_say)
 {
-    static const char field_head[] = "| field | default | meaning |\n|---|---|---|\n";
+    static const char field_head[] =
+        "| field | type | default | range | meaning |\n|---|---|---|---|---|\n";
     struct buf readme = { 0 };
 
     read_readme(&readme);
@@ -61,6 +64,7 @@ Test(schema, readme_says_what_the_tables_say)
     expect_table(&readme, "Fields of a tenant", field_head, tenant_fields);
     expect_table(&readme, "Fields of a service", field_head, service_fields);
     expect_table(&readme, "Options of an endpoint",
-                 "| option | default | meaning |\n|---|---|---|\n", endpoint_options);
+                 "| option | type | default | range | meaning |\n|---|---|---|---|---|\n",
+                 endpoint_options);
     buf_free(&readme);
 }

@@ -204,7 +204,7 @@ static const char *follow(struct scene *s, const struct site *site)
 {
     static char text[4096];
     const struct tenant *tenant = NULL;
-    const struct forward_to *to = &site->fields.to;
+    const struct action *to = &site->fields.to;
     enum tenant_status status = site->fields.status;
     const struct object *service;
 
@@ -218,16 +218,16 @@ static const char *follow(struct scene *s, const struct site *site)
             return "bad_record";
         if (status == STATUS_UNSET)
             status = tenant->fields.status;
-        if (to->kind == TO_UNSET)
+        if (to->kind == ACTION_UNSET)
             to = &tenant->fields.to;
     }
     if (status == STATUS_MAINTENANCE)
         return "maintenance";
     if (status == STATUS_SUSPENDED)
         return "suspended";
-    if (to->kind == TO_UNSET)
+    if (to->kind == ACTION_UNSET)
         return "no_route";
-    if (to->kind == TO_ENDPOINTS)
+    if (to->kind == ACTION_ENDPOINTS)
         return describe(to->own, text, sizeof(text));
     service = object_at(s, OBJECT_SERVICE, to->service_slot);
     return service ? describe((const struct service *)service, text, sizeof(text)) : "no_endpoint";

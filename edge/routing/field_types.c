@@ -1,0 +1,267 @@
+/* field_types.c -- one value of one field, by the tables of schema/.
+ *
+ * Owns:    nothing; what it decodes lies in the record's arena.
+ * Thread:  control (pure: any would do).
+ * Used by: record.c, rule.c.
+ * Not here: rules (rule.c); whether what is named exists (store/judge.c). */
+#include "routing/field_types.h"
+
+#include "routing/key_names.h"
+
+#define TIMEOUT_MOST_MS (24u * 60 * 60 * 1000)
+#define RETRY_AFTER_MOST_S (24u * 60 * 60)
+
+/* --- what is shared by several fields --- */
+
+uint32_t field_name(struct record_fields *fields, enum family family, const char *field,
+                    struct str name)
+{
+    struct record_names *names = &fields->names;
+
+    for (uint32_t i = 0; i < names->count; i++)
+        if (names->items[i].family == family && str_equals(names->items[i].name, name))
+            return i;
+    names->items = arena_grown(&fields->arena, names->items, names->count, &names->room,
+                               sizeof(*names->items));
+    names->items[names->count] =
+        (struct record_name){ family, field, arena_copy(&fields->arena, name) };
+    return names->count++;
+}
+
+bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct str text,
+                        uint32_t weight, const char **expected)
+{
+    struct endpoint e = { .weight = weight };
+
+    if (!address_parse(text, 1, &e.address, expected))
+        return false;
+    if (list->count >= RECORD_ENDPOINTS_MAX) {
+        *expected = "at most 1024 endpoints";
+        return false;
+    }
+    for (uint32_t i = 0; i < list->count; i++)
+        if (str_equals(address_bytes(&list->items[i].address), address_bytes(&e.address))) {
+            *expected = "each endpoint once";
+            return false;
+        }
+    list->items = arena_grown(arena, list->items, list->count, &list->room, sizeof(*list->items));
+    list->items[list->count++] = e;
+    return true;
+}
+
+bool field_parse_target(struct str text, struct record_fields *fields, struct rule_action *to,
+                        const char **expected)
+{
+    struct endpoint_list list = { 0 };
+    struct str word;
+
+    text = str_trim(text);
+    if (str_starts_with(text, STR("service:"))) {
+        struct str name = str_slice(text.ptr + 8, text.len - 8);
+
+        *expected = "service: with " NAME_EXPECTED;
+        if (!name_is_right(name))
+            return false;
+        to->kind = ACTION_SERVICE;
+        to->service = field_name(fields, FAMILY_service, "to", name);
+        return true;
+    }
+    while (str_word(&text, &word))
+        if (!field_add_endpoint(&fields->arena, &list, word, 1, expected))
+            return false;
+    to->kind = ACTION_ENDPOINTS;
+    to->endpoints = list.items;
+    to->endpoint_count = list.count;
+    return list.count > 0;
+}
+
+uint32_t field_parse_ms(struct str text)
+{
+    static const struct {
+        const char *unit;
+        uint32_t ms;
+    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 }, { "h", 60 * 60 * 1000 } };
+    size_t digits = 0;
+    uint64_t number;
+
+    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
+        digits++;
+    if (!str_to_u64(str_slice(text.ptr, digits), TIMEOUT_MOST_MS, &number))
+        return 0;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (str_equals(str_slice(text.ptr + digits, text.len - digits), str_from(units[i].unit)))
+            return number <= TIMEOUT_MOST_MS / units[i].ms ? (uint32_t)number * units[i].ms : 0;
+    return 0;
+}
+
+/* Which of the words: 1 for the first; 0: none of them. */
+static unsigned word_number(struct str text, unsigned count, const char *const *words)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (str_equals(text, str_from(words[i])))
+            return i + 1;
+    return 0;
+}
+
+/* --- the fields --- */
+
+static bool parse_tenant(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    if (!name_is_right(text))
+        return false;
+    fields->has_tenant = true;
+    fields->tenant = field_name(fields, FAMILY_tenant, "tenant", text);
+    return true;
+}
+
+static bool parse_to(struct str text, struct record_fields *fields, const char **expected)
+{
+    return field_parse_target(text, fields, &fields->to, expected);
+}
+
+static bool parse_status(struct str text, struct record_fields *fields, const char **expected)
+{
+    static const char *const words[] = { "active", "maintenance", "suspended" };
+
+    (void)expected;
+    fields->status = (enum tenant_status)word_number(text, 3, words);
+    return fields->status != STATUS_UNSET;
+}
+
+static bool parse_retry_after(struct str text, struct record_fields *fields, const char **expected)
+{
+    uint64_t seconds;
+
+    (void)expected;
+    if (!str_to_u64(text, RETRY_AFTER_MOST_S, &seconds) || seconds == 0)
+        return false;
+    fields->retry_after_s = (uint32_t)seconds;
+    return true;
+}
+
+static bool parse_page(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    fields->page = arena_copy(&fields->arena, text);
+    return true; /* its length was looked at with that of every value */
+}
+
+static bool parse_https(struct str text, struct record_fields *fields, const char **expected)
+{
+    static const char *const words[] = { "off", "redirect" };
+
+    (void)expected;
+    fields->https = (enum tenant_https)word_number(text, 2, words);
+    return fields->https != HTTPS_UNSET;
+}
+
+static bool parse_path(struct str text, struct record_fields *fields, const char **expected)
+{
+    static const char *const words[] = { "normal", "raw" };
+
+    (void)expected;
+    fields->path = (enum tenant_path)word_number(text, 2, words);
+    return fields->path != PATH_UNSET;
+}
+
+static bool parse_timeout(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    fields->timeout_ms = field_parse_ms(text);
+    return fields->timeout_ms > 0;
+}
+
+static bool parse_balance(struct str text, struct record_fields *fields, const char **expected)
+{
+    static const char *const words[] = { "round-robin", "random" };
+    unsigned number = word_number(text, 2, words);
+
+    (void)expected;
+    fields->balance = number == 2 ? BALANCE_RANDOM : BALANCE_ROUND_ROBIN;
+    return number != 0;
+}
+
+static bool parse_owner(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    if (!name_is_right(text))
+        return false;
+    memcpy(fields->owner, text.ptr, text.len);
+    fields->owner[text.len] = '\0';
+    return true;
+}
+
+/* Of the endpoint that was added last. */
+static bool parse_weight(struct str text, struct record_fields *fields, const char **expected)
+{
+    uint64_t weight;
+
+    (void)expected;
+    if (!str_to_u64(text, WEIGHT_MAX, &weight))
+        return false;
+    fields->endpoints.items[fields->endpoints.count - 1].weight = (uint32_t)weight;
+    return true;
+}
+
+/* --- the tables --- */
+
+#define FIELD(name, type, standard, range, meaning) { #name, #type, standard, range, meaning },
+static const struct field_row host_rows[] = {
+#include "schema/host.def"
+#include "schema/tenant.def"
+};
+static const struct field_row tenant_rows[] = {
+#include "schema/tenant.def"
+};
+static const struct field_row service_rows[] = {
+#include "schema/service.def"
+};
+static const struct field_row endpoint_rows[] = {
+#include "schema/endpoint.def"
+};
+#undef FIELD
+
+/* In the order of the rows. */
+#define FIELD(name, type, standard, range, meaning) parse_##name,
+static const field_parse_fn host_parsers[] = {
+#include "schema/host.def"
+#include "schema/tenant.def"
+};
+static const field_parse_fn tenant_parsers[] = {
+#include "schema/tenant.def"
+};
+static const field_parse_fn service_parsers[] = {
+#include "schema/service.def"
+};
+static const field_parse_fn endpoint_parsers[] = {
+#include "schema/endpoint.def"
+};
+#undef FIELD
+
+#define TABLE(name) { name##_rows, name##_parsers, sizeof(name##_rows) / sizeof(name##_rows[0]) }
+static const struct {
+    const struct field_row *rows;
+    const field_parse_fn *parsers;
+    size_t count;
+} tables[FAMILIES] = {
+    [FAMILY_host] = TABLE(host),       [FAMILY_tenant] = TABLE(tenant),
+    [FAMILY_service] = TABLE(service), [FAMILY_endpoints] = TABLE(endpoint),
+    [FAMILY_defaults] = TABLE(tenant),
+};
+
+const struct field_row *record_fields_of(enum family family, size_t *count)
+{
+    *count = tables[family].count;
+    return tables[family].rows;
+}
+
+const struct field_row *field_find(enum family family, struct str name, field_parse_fn *parse)
+{
+    for (size_t i = 0; i < tables[family].count; i++)
+        if (str_equals(name, str_from(tables[family].rows[i].name))) {
+            *parse = tables[family].parsers[i];
+            return &tables[family].rows[i];
+        }
+    return NULL;
+}

@@ -1,0 +1,25 @@
+/* field_types.h -- the tables of schema/ and what decodes each of their rows. */
+#ifndef ROUTING_FIELD_TYPES_H
+#define ROUTING_FIELD_TYPES_H
+
+#include "routing/record.h"
+
+/* False: *expected, where it was set, says it better than the row's range does. */
+typedef bool (*field_parse_fn)(struct str text, struct record_fields *fields,
+                               const char **expected);
+
+/* The row that has this name; NULL: none. *parse decodes its value. */
+const struct field_row *field_find(enum family family, struct str name, field_parse_fn *parse);
+
+/* `service:NAME`, or endpoints. */
+bool field_parse_target(struct str text, struct record_fields *fields, struct rule_action *to,
+                        const char **expected);
+bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct str text,
+                        uint32_t weight, const char **expected);
+/* "500ms", "5s", "2m", "1h"; 0: it is none of these, or not within 1ms to 24h. */
+uint32_t field_parse_ms(struct str text);
+/* Index in fields->names, where it is added when it is not there. */
+uint32_t field_name(struct record_fields *fields, enum family family, const char *field,
+                    struct str name);
+
+#endif
