@@ -26,6 +26,7 @@ enum kind {
     KIND_LEVEL,
     KIND_ACCESS_LOG,
     KIND_SWITCH,
+    KIND_RANGES,
     KIND_TOKEN, /* text of RFC 9110 token characters */
     KIND_PREFIX,
     KIND_COUNT,
@@ -65,6 +66,9 @@ static const struct row rows[] = {
       "one JSON line per request, to standard output (-) or a file; SIGHUP opens it anew" },
     { "forwarded", "on|off", KIND_SWITCH, AT(forwarded), 0, 0, "off",
       "send Forwarded (RFC 7239) to endpoints, beside X-Forwarded-*" },
+    { "allow-endpoints", "CIDR[,CIDR]", KIND_RANGES, AT(allow_endpoints), 0, 0, "none",
+      "endpoints may also be here; without it none is link-local, multicast, unspecified, Redis or "
+      "on a port of this edge on this machine" },
     { "max-connections", "N", KIND_COUNT, AT(max_connections), 1, 10000000, NULL,
       "of clients, all workers together (default: from the descriptor limit)" },
     { "header-timeout", "TIME", KIND_TIME, AT(header_timeout_ms), 1, 24 * HOUR_MS, "10s",
@@ -256,6 +260,28 @@ static bool read_access_log(struct settings *s, struct str text, char *expected)
     return true;
 }
 
+static bool read_ranges(struct settings *s, struct str text, char *expected)
+{
+    struct str rest = text, part;
+    const char *why;
+
+    s->allow_endpoint_count = 0;
+    if (str_equals(text, STR("none")))
+        return true;
+    while (str_split(&rest, ',', &part)) {
+        if (s->allow_endpoint_count == SETTINGS_ALLOW_MAX) {
+            snprintf(expected, EXPECTED_SIZE, "at most %d ranges", SETTINGS_ALLOW_MAX);
+            return false;
+        }
+        if (!cidr_parse(str_trim(part), &s->allow_endpoints[s->allow_endpoint_count], &why)) {
+            snprintf(expected, EXPECTED_SIZE, "none, or %s", why);
+            return false;
+        }
+        s->allow_endpoint_count++;
+    }
+    return true;
+}
+
 static bool read_switch(struct settings *s, const struct row *row, struct str text, char *expected)
 {
     bool on = str_equals(text, STR("on"));
@@ -288,6 +314,8 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
         return read_access_log(s, text, expected);
     case KIND_SWITCH:
         return read_switch(s, row, text, expected);
+    case KIND_RANGES:
+        return read_ranges(s, text, expected);
     case KIND_TOKEN:
     case KIND_PREFIX:
         return read_text(s, row, text, expected);

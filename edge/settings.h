@@ -6,11 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/address.h"
+#include "base/cidr.h"
 #include "base/buf.h"
 #include "base/log.h"
 
 #define SETTINGS_LISTEN_MAX 16
+#define SETTINGS_ALLOW_MAX 32
 
 struct redis_url {
     bool unix_socket;
@@ -49,6 +50,9 @@ struct settings {
 
     enum access_log_to access_log;
     char access_log_file[4096];
+    struct cidr allow_endpoints[SETTINGS_ALLOW_MAX]; /* see net/guard.h */
+    unsigned allow_endpoint_count;
+
     bool forwarded; /* add Forwarded (RFC 7239) beside X-Forwarded-* */
 };
 

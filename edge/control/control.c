@@ -127,7 +127,9 @@ static void start_loop(struct control *c)
 
 static void start_workers(struct control *c, const struct listen_fds *fds)
 {
+    guard_init(&c->guard, c->settings);
     c->shared.settings = c->settings;
+    c->shared.guard = &c->guard;
     c->shared.control = &c->box;
     c->shared.access_log = c->access_log;
     atomic_init(&c->shared.client_room, (int)c->settings->max_connections);
@@ -176,7 +178,7 @@ static void serve(struct control *c, const struct listen_fds *fds)
 
     start_loop(c);
     start_workers(c, fds);
-    c->store = store_open(&c->loop, c->settings, &events);
+    c->store = store_open(&c->loop, c->settings, &c->guard, &events);
     if (fds->admin >= 0)
         c->admin = admin_http_open(&c->loop, fds->admin, admin_pages_serve, c);
     log_line(LOG_INFO, "serving", "workers=%u version=%s", c->worker_count, USHER_VERSION);

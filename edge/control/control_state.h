@@ -5,6 +5,7 @@
 #include "control/admin_http.h"
 #include "control/drain.h"
 #include "control/publish.h"
+#include "net/guard.h"
 #include "net/mailbox.h"
 #include "net/signal_watch.h"
 #include "proxy/access_log.h"
@@ -20,6 +21,7 @@ struct control {
     struct signal_watch signals[CONTROL_SIGNALS];
     struct access_log *access_log; /* NULL: off */
 
+    struct guard guard; /* where endpoints may not be */
     struct worker_shared shared;
     struct worker **workers; /* NULL once they have ended */
     unsigned worker_count;

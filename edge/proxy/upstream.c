@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "http/framing.h"
 #include "http/serializer.h"
+#include "net/guard.h"
 #include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
 
@@ -283,8 +284,13 @@ static bool try_connect(struct upstream *u, enum fault *fault)
 
 struct upstream *upstream_open(struct worker *w, struct pool_bucket *bucket, enum fault *fault)
 {
-    struct upstream *u = calloc(1, sizeof(*u));
+    struct upstream *u;
 
+    if (guard_judge(w->shared->guard, &bucket->address) != GUARD_ALLOWED) {
+        *fault = FAULT_endpoint_forbidden;
+        return NULL;
+    }
+    u = calloc(1, sizeof(*u));
     if (u == NULL) {
         *fault = FAULT_out_of_memory;
         return NULL;

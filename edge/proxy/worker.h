@@ -10,6 +10,7 @@
 
 struct worker;
 struct access_log;
+struct guard;
 
 /* Control -> worker (mail.kind). */
 enum worker_mail {
@@ -65,6 +66,7 @@ struct dump_mail {
 /* What all workers share beside compiled objects. */
 struct worker_shared {
     const struct settings *settings;
+    const struct guard *guard;
     struct mailbox *control;
     struct access_log *access_log; /* NULL: off */
     atomic_int client_room;        /* connections that may still be accepted */

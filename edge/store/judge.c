@@ -48,6 +48,48 @@ static void judge_presence(struct store *s, struct record *r)
 
 /* --- what is good --- */
 
+/* Is there an endpoint where none may be? `field` NULL: each endpoint is a field of its own. */
+static bool points_wrong(struct store *s, const struct endpoint *endpoints, uint32_t count,
+                         const char *field, struct record_error *error)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    for (uint32_t i = 0; i < count; i++) {
+        enum guard_verdict verdict = guard_judge(s->guard, &endpoints[i].address);
+
+        if (verdict == GUARD_ALLOWED)
+            continue;
+        address_text(&endpoints[i].address, text);
+        record_error_set(error, field != NULL ? field : text, str_from(text), "%s",
+                         guard_expects(verdict));
+        return true;
+    }
+    return false;
+}
+
+static void judge_endpoints(struct store *s, struct record *r)
+{
+    const struct record_fields *f;
+    struct record_error *error;
+    char rule[NAME_MAX_BYTES + 1];
+    bool wrong;
+
+    if (r->verdict != VERDICT_GOOD)
+        return;
+    f = &r->reading->fields;
+    error = &r->reading->error;
+    wrong = points_wrong(s, f->endpoints.items, f->endpoints.count, NULL, error) ||
+            points_wrong(s, f->to.endpoints, f->to.endpoint_count, "to", error);
+    for (uint32_t i = 0; i < f->rule_count && !wrong; i++) {
+        const struct rule_action *action = &f->rules[i].action;
+
+        str_printable(f->rules[i].name, rule, sizeof(rule));
+        wrong = points_wrong(s, action->endpoints, action->endpoint_count, rule, error);
+    }
+    if (wrong)
+        r->verdict = VERDICT_BAD;
+}
+
 static bool is_known_whole(const struct record *r)
 {
     return r->known && (r->pair == NULL || r->pair->known);
@@ -408,6 +450,8 @@ void judge_round(struct store *s, struct record **records, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         judge_presence(s, records[i]);
+    for (size_t i = 0; i < count; i++)
+        judge_endpoints(s, records[i]);
     for (size_t i = 0; i < count; i++) {
         if (is_route(records[i]))
             judge_names(s, records[i]);

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "net/fd_watch.h"
+#include "net/guard.h"
 #include "net/resolver.h"
 #include "routing/record.h"
 #include "store/keys.h"
@@ -372,32 +373,36 @@ static void on_resolved(void *owner, const struct address *addresses, unsigned c
     char ip[ADDRESS_TEXT_SIZE];
 
     l->resolving = NULL;
+    for (unsigned i = 0; i < count; i++)
+        guard_add_store(l->o.guard, &addresses[i]);
     if (count == 0)
         ended(l, reason);
     else
         connect_tcp(l, address_ip_text(&addresses[l->address_turn++ % count], ip));
 }
 
-static bool is_literal(const char *host)
+static bool is_literal(const struct redis_url *url, struct address *a)
 {
     char text[ADDRESS_TEXT_SIZE + 256];
     const char *expected;
-    struct address a;
 
-    snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:1" : "%s:1", host);
-    return address_parse(str_from(text), 1, &a, &expected);
+    snprintf(text, sizeof(text), strchr(url->host, ':') ? "[%s]:%u" : "%s:%u", url->host,
+             url->port);
+    return address_parse(str_from(text), 1, a, &expected);
 }
 
 static void try_connect(struct redis_link *l)
 {
     const struct redis_url *url = l->o.url;
     redisOptions options = { 0 };
+    struct address a;
 
     l->state = LINK_RESOLVING;
     if (url->unix_socket) {
         REDIS_OPTIONS_SET_UNIX(&options, url->host);
         connect_to(l, &options);
-    } else if (is_literal(url->host)) {
+    } else if (is_literal(url, &a)) {
+        guard_add_store(l->o.guard, &a);
         connect_tcp(l, url->host);
     } else {
         l->resolving = resolver_ask(l->o.loop, url->host, url->port, on_resolved, l);

@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "settings.h"
 
+struct guard;
 struct redis_link;
 
 struct redis_link_events {
@@ -24,6 +25,7 @@ struct redis_link_events {
 struct redis_link_options {
     struct loop *loop;
     const struct redis_url *url;
+    struct guard *guard; /* told of every address that Redis may be at */
     const char *client_name;
     bool tracking; /* of the configuration families, under `prefix` */
     struct str prefix;

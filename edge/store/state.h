@@ -2,6 +2,7 @@
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
 
+#include "net/guard.h"
 #include "store/errors.h"
 #include "store/lookups.h"
 #include "store/mirror.h"
@@ -13,6 +14,7 @@
 struct store {
     struct loop *loop;
     const struct settings *settings;
+    struct guard *guard;
     struct store_events events;
     struct store_status status;
     struct str prefix;

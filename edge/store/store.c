@@ -144,6 +144,7 @@ static void open_links(struct store *s)
 {
     struct redis_link_options o = { .loop = s->loop,
                                     .url = &s->settings->redis,
+                                    .guard = s->guard,
                                     .client_name = s->client_name,
                                     .tracking = true,
                                     .prefix = s->prefix };
@@ -158,13 +159,14 @@ static void open_links(struct store *s)
     s->writer = redis_link_open(&o, &writer);
 }
 
-struct store *store_open(struct loop *l, const struct settings *settings,
+struct store *store_open(struct loop *l, const struct settings *settings, struct guard *guard,
                          const struct store_events *e)
 {
     struct store *s = check_alloc(sizeof(*s));
 
     s->loop = l;
     s->settings = settings;
+    s->guard = guard;
     s->events = *e;
     s->prefix = str_from(settings->prefix);
     snprintf(s->client_name, sizeof(s->client_name), "usher-%s", settings->name);

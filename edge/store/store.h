@@ -15,6 +15,7 @@
 #include "routing/record.h"
 #include "settings.h"
 
+struct guard;
 struct store;
 
 struct store_events {
@@ -36,7 +37,9 @@ struct store_status {
     uint64_t cache_bytes;
 };
 
-struct store *store_open(struct loop *l, const struct settings *s, const struct store_events *e);
+/* `guard` is told where Redis is, and asked about endpoints. */
+struct store *store_open(struct loop *l, const struct settings *s, struct guard *guard,
+                         const struct store_events *e);
 void store_lookup(struct store *s, unsigned worker, struct str host);
 const struct store_status *store_status(struct store *s);
 /* The last good value of a record, as routing/value.h encodes it, added to `value`. False: none is

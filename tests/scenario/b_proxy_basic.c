@@ -275,13 +275,17 @@ SCENARIO(proxy, a_loop_ends_with_508)
     scene_end(&s);
 }
 
-SCENARIO(proxy, an_edge_that_is_its_own_endpoint_finds_the_loop)
+SCENARIO(proxy, edges_of_one_network_find_a_loop_through_each_other)
 {
     static struct scene s;
+    static struct edge other;
 
-    scene_start(&s);
-    scene_redis(&s, "SET usher:host:a.test %s", s.edge.at);
+    scene_start(&s, .flags = { "--cdn-id", "net.test" });
+    scene_second_edge(&s, &other, NULL);
+    scene_redis(&s, "SET usher:host:a.test %s", other.at);
     expect_get(&s, "a.test", "/", 508, NULL);
+    edge_stop(&other);
+    edge_free(&other);
     scene_end(&s);
 }
 

@@ -152,6 +152,8 @@ Test(settings, access_log_and_switches)
     cr_assert_eq(read_flags("--access-log /var/log/a").s.access_log, ACCESS_LOG_FILE);
     cr_assert_str_eq(read_flags("--access-log /var/log/a").s.access_log_file, "/var/log/a");
     cr_assert(read_flags("--forwarded on").s.forwarded);
+    cr_assert_eq(read_flags("--allow-endpoints 10.0.0.0/8,fd00::/8").s.allow_endpoint_count, 2);
+    cr_assert_eq(read_flags("--allow-endpoints none").s.allow_endpoint_count, 0);
     cr_assert_not(read_flags("--admin off").s.admin_on);
     cr_assert_eq(read_flags("--log-level debug").s.log_level, LOG_DEBUG);
 }
@@ -189,6 +191,11 @@ Test(settings, wrong_flags_and_values_are_named)
         { "--admin on", "--admin: got \"on\", expected off, or ADDRESS:PORT, such as "
                         "10.0.0.5:8080 or [2001:db8::5]:8080" },
         { "--log-level loud", "--log-level: got \"loud\", expected debug, info, warn or error" },
+        { "--allow-endpoints 10.0.0.0/8,here",
+          "--allow-endpoints: got \"10.0.0.0/8,here\", expected none, or a range of addresses such "
+          "as 10.0.0.0/8 or fd00::/8" },
+        { "--allow-endpoints 10.0.0.0/40",
+          "--allow-endpoints: got \"10.0.0.0/40\", expected none, or 0 to 32 behind the slash" },
         { "--forwarded yes", "--forwarded: got \"yes\", expected on or off" },
         { "--cdn-id a,b",
           "--cdn-id: got \"a,b\", expected 1 to 63 letters, digits, dots or hyphens" },

@@ -365,7 +365,8 @@ void scene_open_down(struct scene *s)
     loop_init(&s->loop);
     uv_timer_init(&s->loop.uv, &s->limit);
     s->limit.data = s;
-    s->store = store_open(&s->loop, &s->settings, &events);
+    guard_init(&s->guard, &s->settings);
+    s->store = store_open(&s->loop, &s->settings, &s->guard, &events);
 }
 
 void scene_open(struct scene *s)

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "net/guard.h"
 #include "net/loop.h"
 #include "routing/changes.h"
 #include "settings.h"
@@ -27,6 +28,7 @@ struct scene {
     redisContext *redis; /* to write with: blocks */
     struct loop loop;
     struct settings settings;
+    struct guard guard;
     struct store *store;
     struct object *tables[OBJECT_KINDS][SCENE_SLOTS];
     uint32_t generations[OBJECT_KINDS][SCENE_SLOTS];
