@@ -19,6 +19,7 @@ static int help_verb(int argc, char **argv);
 
 static const struct verb verbs[] = {
     { "serve", "be an edge: route HTTP by what Redis says", serve_verb },
+    { "check", "what is wrong with the records, or with a file of commands", check_verb },
     { "--version", "this version, and those of the libraries inside", version_verb },
     { "version", NULL, version_verb },
     { "--help", "this text; `usher serve --help` lists the flags", help_verb },

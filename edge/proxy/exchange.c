@@ -58,11 +58,11 @@ static void unpin(struct exchange *x)
     struct sites *s = &x->w->sites;
 
     if (x->service != NULL)
-        sites_unpin(s, x->service->object.ref.slot, &x->service->object);
+        sites_unpin(s, &x->service->object);
     if (x->tenant != NULL)
-        sites_unpin(s, x->tenant->object.ref.slot, &x->tenant->object);
+        sites_unpin(s, &x->tenant->object);
     if (x->site != NULL)
-        sites_unpin(s, x->site_slot, &x->site->object);
+        sites_unpin(s, &x->site->object);
 }
 
 /* Everything ends here. The session has let go, or lets go when told (finish, abort). */
@@ -199,7 +199,6 @@ static enum verdict resolve(struct exchange *x)
     switch (sites_find(s, host, &ref, &x->waiter)) {
     case SITES_FOUND:
         x->site = (struct site *)sites_pin(s, OBJECT_SITE, ref.slot);
-        x->site_slot = ref.slot;
         CHECK(x->site != NULL);
         x->step = STEP_MATCH;
         return MORE;
@@ -268,22 +267,19 @@ static enum verdict match(struct exchange *x)
     return MORE;
 }
 
-/* Where the round-robin position is kept: in the slot of the named service, or of whoever lists
- * endpoints. */
-static uint32_t *cursor_of(struct exchange *x)
+/* Whose slot keeps the round-robin position: the named service's, or of whoever lists endpoints. */
+static const struct object *balanced_by(const struct exchange *x)
 {
-    struct sites *s = &x->w->sites;
-
     if (x->service != NULL)
-        return sites_cursor(s, OBJECT_SERVICE, x->service->object.ref.slot);
-    if (x->site->fields.to.kind == ACTION_ENDPOINTS)
-        return sites_cursor(s, OBJECT_SITE, x->site_slot);
-    return sites_cursor(s, OBJECT_TENANT, x->tenant->object.ref.slot);
+        return &x->service->object;
+    return x->site->fields.to.kind == ACTION_ENDPOINTS ? &x->site->object : &x->tenant->object;
 }
 
 static enum verdict choose(struct exchange *x)
 {
-    x->endpoint = balance_choose(x->balanced, cursor_of(x), &x->w->random);
+    uint32_t *cursor = sites_cursor(&x->w->sites, balanced_by(x));
+
+    x->endpoint = balance_choose(x->balanced, cursor, &x->w->random);
     if (x->endpoint == NULL)
         return fail(x, FAULT_no_endpoint);
     x->step = STEP_CONNECT;
@@ -363,7 +359,6 @@ static void on_answer(struct sites_waiter *waiter, enum sites_result result, str
     switch (result) {
     case SITES_FOUND:
         x->site = (struct site *)sites_pin(&x->w->sites, OBJECT_SITE, site.slot);
-        x->site_slot = site.slot;
         if (x->site != NULL)
             x->step = STEP_MATCH;
         else if (++x->asked_again > ASK_AGAIN_MOST) /* evicted in the same breath, each time */

@@ -65,8 +65,7 @@ struct exchange {
     char head_inline[EXCHANGE_HEAD_INLINE];
 
     struct sites_waiter waiter;
-    struct site *site; /* pinned, in the slot site_slot */
-    uint32_t site_slot;
+    struct site *site;              /* pinned */
     struct tenant *tenant;          /* pinned; NULL */
     struct service *service;        /* pinned, when named; NULL */
     const struct service *balanced; /* service, or the unnamed one of site or tenant */

@@ -262,13 +262,14 @@ static void keep_named(const struct record *r)
 
 static void swap(struct store *s, struct record *r, struct object *now)
 {
-    if (now == r->object)
+    if (now == NULL && r->object == NULL)
         return;
-    changes_swap(store_changes(s), &(struct swap){ .kind = record_kind(r),
-                                                   .ref = r->ref,
-                                                   .now = now,
-                                                   .before = mirror_put(&s->mirror, r, now),
-                                                   .used = mirror_tick(&s->mirror, r) });
+    changes_swap(store_changes(s), record_kind(r), r->ref, now, r->object);
+    if (now != NULL && r->object != NULL)
+        atomic_store_explicit(&now->used_tick,
+                              atomic_load_explicit(&r->object->used_tick, memory_order_relaxed),
+                              memory_order_relaxed);
+    r->object = now;
 }
 
 static bool is_changed(const struct record *r)
@@ -331,24 +332,6 @@ static void publish_service(struct store *s, struct record *r)
               ->object);
 }
 
-/* Hosts that say the same share one site. `slots`: at most a tenant's and a service's. */
-static struct object *compiled_site(struct store *s, const struct record *r,
-                                    const struct record_fields *f, const uint32_t *slots)
-{
-    struct site_key key = { .value = { 0, 0 } };
-    struct object *shared;
-
-    if (f != NULL) {
-        const struct buf *raw = &r->reading->raw;
-
-        CHECK(f->names.count <= 2);
-        key.value = map_print_of(str_slice(raw->ptr, raw->len));
-        memcpy(key.slots, slots, f->names.count * sizeof(*slots));
-    }
-    shared = mirror_find_site(&s->mirror, &key);
-    return shared != NULL ? shared : &compile_site(&key, f, slots)->object;
-}
-
 static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
 {
     uint32_t *slots = check_alloc((f ? f->names.count + 1 : 1) * sizeof(*slots));
@@ -358,7 +341,7 @@ static struct object *compiled(struct store *s, struct record *r, const struct r
     for (uint32_t i = 0; f != NULL && i < f->names.count; i++)
         slots[i] = mirror_slot(&s->mirror, r->reading->named[i]).slot;
     if (r->family == FAMILY_host)
-        object = compiled_site(s, r, f, slots);
+        object = &compile_site(ref, record_name(r), f, slots)->object;
     else
         object = &compile_tenant(ref, record_name(r), f, slots, 0)->object;
     free(slots);

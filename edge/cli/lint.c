@@ -1,0 +1,407 @@
+/* lint.c -- keys and records judged as an edge would, and then a little further.
+ *
+ * Owns:    what it has learnt of tenants, services and rules.
+ * Thread:  control (pure: any would do)
+ * Used by: check.c.
+ * Not here: rules against each other ; where records come from (check.c). */
+#include "cli/lint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "cli/near_miss.h"
+#include "http/target.h"
+#include "store/keys.h"
+
+/* What records of other families need to know of one. A service is two records: both are one. */
+struct lint_target {
+    enum family family;
+    struct str name; /* owned */
+    bool looked;     /* fetched, or learnt */
+    bool exists;
+    bool has_policy, has_endpoints; /* of a service */
+    bool takes_requests;            /* an endpoint of weight */
+    bool has_to;                    /* of a tenant, or of the defaults */
+    char owner[NAME_MAX_BYTES + 1];
+};
+
+/* --- words --- */
+
+/* What edges write, and what later versions will: no configuration, and no mistake. */
+static const char *const families_other[] = { "errors", "edges", "edge",   "barrier", "history",
+                                              "health", "stats", "lease",  "rate",    "ticket",
+                                              "acme",   "cert",  "t",      "sni",     "script",
+                                              "purge",  "ban",   "accept", "switch",  "applied" };
+
+static const char *const rule_words[] = { "path",    "method", "header",    "query",   "cookie",
+                                          "from",    "to",     "websocket", "split",   "redirect",
+                                          "respond", "deny",   "strip",     "prepend", "host",
+                                          "set",     "unset",  "timeout",   "priority" };
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A field of this family; of the endpoints: an option. */
+static const char *near_field(enum family family, struct str word)
+{
+    const char *names[64];
+    size_t count;
+    const struct field_row *rows = record_fields_of(family, &count);
+
+    if (family == FAMILY_routes)
+        return near_miss(word, rule_words, COUNT(rule_words));
+    CHECK(count <= COUNT(names));
+    for (size_t i = 0; i < count; i++)
+        names[i] = rows[i].name;
+    return near_miss(word, names, count);
+}
+
+/* --- findings --- */
+
+void lint_report(struct lint *l, struct finding *f)
+{
+    if (f->line == 0)
+        f->line = l->line;
+    if (f->warning)
+        l->warnings++;
+    else
+        l->errors++;
+    l->found(l->owner, f);
+}
+
+static void find(struct lint *l, bool warning, const char *kind, struct str key,
+                 const struct record_error *error, const char *hint)
+{
+    struct finding f = { .warning = warning, .kind = kind, .key = key, .error = *error };
+
+    snprintf(f.hint, sizeof(f.hint), "%s", hint);
+    lint_report(l, &f);
+}
+
+static struct str key_of(struct lint *l, enum family family, struct str name)
+{
+    buf_clear(&l->key);
+    keys_add(&l->key, l->prefix, family, name);
+    return str_slice(l->key.ptr, l->key.len);
+}
+
+/* A warning about a whole record: what follows from it. */
+static void warn(struct lint *l, const char *kind, enum family family, struct str name,
+                 const char *follows)
+{
+    struct record_error error = { .field = "", .value = "" };
+
+    snprintf(error.expected, sizeof(error.expected), "%s", follows);
+    find(l, true, kind, key_of(l, family, name), &error, "");
+}
+
+/* --- keys --- */
+
+static void judge_family(struct lint *l, struct str key, struct str rest)
+{
+    const char *end = rest.len ? memchr(rest.ptr, ':', rest.len) : NULL, *near, *known[FAMILIES];
+    struct str word = str_slice(rest.ptr, end ? (size_t)(end - rest.ptr) : rest.len);
+    struct record_error error;
+    char hint[160] = "";
+
+    for (size_t i = 0; i < COUNT(families_other); i++)
+        if (str_equals(word, str_from(families_other[i])))
+            return;
+    record_error_set(&error, "", word,
+                     "a family that edges read: host, tenant, routes, service, endpoints, "
+                     "defaults");
+    for (unsigned i = 0; i < FAMILIES; i++)
+        known[i] = family_word((enum family)i);
+    near = near_miss(word, known, FAMILIES);
+    if (near != NULL)
+        snprintf(hint, sizeof(hint), "did you mean " STR_FMT "%s" STR_FMT "?", STR_ARG(l->prefix),
+                 near, (int)(rest.len - word.len), rest.ptr + word.len);
+    find(l, near == NULL, "unknown_key", key, &error, hint);
+}
+
+/* The host that was meant: without port and last dot, in lower case. */
+static void hint_host(struct lint *l, struct str name, char *hint, size_t size)
+{
+    char normal[TARGET_HOST_MAX + 1];
+    bool wild = str_starts_with(name, STR("*."));
+    struct str rest = wild ? str_slice(name.ptr + 2, name.len - 2) : name;
+    size_t len = target_normal_host(rest, normal);
+    const char *expected;
+
+    if (len == 0 || !record_name_is_right(FAMILY_host, str_slice(normal, len), &expected))
+        return;
+    snprintf(hint, size, "did you mean " STR_FMT "host:%s%.*s?", STR_ARG(l->prefix),
+             wild ? "*." : "", (int)len, normal);
+}
+
+bool lint_key(struct lint *l, struct str key, const enum family *family, struct str name)
+{
+    struct record_error error;
+    const char *expected;
+    char hint[160] = "";
+
+    l->keys++;
+    if (family == NULL) {
+        if (str_starts_with(key, l->prefix))
+            judge_family(l, key, str_slice(key.ptr + l->prefix.len, key.len - l->prefix.len));
+        return false;
+    }
+    if (record_name_is_right(*family, name, &expected))
+        return true;
+    record_error_set(&error, "", name, "%s", expected);
+    if (*family == FAMILY_host)
+        hint_host(l, name, hint, sizeof(hint));
+    find(l, false, "bad_key", key, &error, hint);
+    return false;
+}
+
+/* --- what others name --- */
+
+/* Both records of a service are one thing. */
+static enum family named_as(enum family family)
+{
+    return family == FAMILY_endpoints ? FAMILY_service : family;
+}
+
+static bool target_is(const void *value, struct str key)
+{
+    const struct lint_target *t = value;
+
+    return key.ptr[0] == (char)('a' + t->family) &&
+           str_equals(str_slice(key.ptr + 1, key.len - 1), t->name);
+}
+
+static struct lint_target *target_of(struct lint *l, enum family family, struct str name)
+{
+    char text[NAME_MAX_BYTES + 2];
+    struct lint_target *t;
+    struct str key;
+    uint64_t hash;
+    char *copy;
+
+    family = named_as(family);
+    CHECK(name.len <= NAME_MAX_BYTES);
+    text[0] = (char)('a' + family);
+    memcpy(text + 1, name.ptr, name.len);
+    key = str_slice(text, name.len + 1);
+    hash = map_hash(key);
+    t = map_find(&l->targets, hash, key);
+    if (t == NULL) {
+        t = check_alloc(sizeof(*t));
+        copy = check_alloc(name.len + 1);
+        memcpy(copy, name.ptr, name.len);
+        t->family = family;
+        t->name = str_slice(copy, name.len);
+        map_add(&l->targets, hash, t);
+    }
+    return t;
+}
+
+static bool may_be_target(enum family family, struct str name)
+{
+    const char *expected;
+
+    return family != FAMILY_host && name.len <= NAME_MAX_BYTES &&
+           record_name_is_right(family, name, &expected);
+}
+
+static void learn(struct lint_target *t, enum family family, struct str name,
+                  const struct value *value)
+{
+    struct record_fields fields;
+    struct record_error error;
+
+    if (value->kind == VALUE_ABSENT)
+        return;
+    t->exists = true;
+    t->has_policy |= family == FAMILY_service;
+    t->has_endpoints |= family == FAMILY_endpoints;
+    if (record_decode(family, name, value, &fields, &error)) {
+        if (family == FAMILY_service)
+            memcpy(t->owner, fields.owner, sizeof(t->owner));
+        t->has_to |= fields.to.kind != ACTION_UNSET;
+        for (uint32_t i = 0; i < fields.endpoints.count; i++)
+            t->takes_requests |= fields.endpoints.items[i].weight > 0;
+    } else {
+        t->has_to = t->takes_requests = true; /* it has an error of its own: that is enough */
+    }
+    record_fields_free(&fields);
+}
+
+void lint_learn(struct lint *l, enum family family, struct str name, const struct value *value)
+{
+    struct lint_target *t;
+
+    if (!may_be_target(family, name))
+        return;
+    t = target_of(l, family, name);
+    t->looked = true;
+    learn(t, family, name, value);
+}
+
+static void fetch_into(struct lint *l, struct lint_target *t, enum family family)
+{
+    struct value value;
+
+    if (l->why == NULL && records_fetch(l->all, family, t->name, &value, &l->why)) {
+        learn(t, family, t->name, &value);
+        l->why = NULL;
+    }
+}
+
+static const struct lint_target *look_up(struct lint *l, enum family family, struct str name)
+{
+    struct lint_target *t = target_of(l, family, name);
+
+    if (t->looked || l->all == NULL)
+        return t;
+    t->looked = true;
+    fetch_into(l, t, t->family);
+    if (t->family == FAMILY_service)
+        fetch_into(l, t, FAMILY_endpoints);
+    return t;
+}
+
+/* --- records --- */
+
+/* What may be a slip: the field's name, or the word of an option or a rule that is quoted. */
+static struct str wrong_word(enum family family, const struct value_field *f,
+                             const struct record_error *error)
+{
+    if (family != FAMILY_endpoints && family != FAMILY_routes)
+        return f->name;
+    return str_slice(error->value + 1, strcspn(error->value + 1, "=\" "));
+}
+
+/* What is wrong in each field by itself, when the whole is refused; false: no field is. */
+static bool judge_each_field(struct lint *l, enum family family, struct str name,
+                             const struct value *value)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < value->count; i++) {
+        struct value one = { .kind = VALUE_HASH, .fields = &value->fields[i], .count = 1 };
+        struct record_fields fields;
+        struct record_error error;
+        char hint[160] = "";
+
+        if (!record_decode(family, name, &one, &fields, &error)) {
+            struct str word = wrong_word(family, &value->fields[i], &error);
+            const char *near = near_field(family, word);
+
+            if (near != NULL && !str_equals(word, str_from(near)))
+                snprintf(hint, sizeof(hint), "did you mean %s?", near);
+            find(l, false, "bad_record", key_of(l, family, name), &error, hint);
+            any = true;
+        }
+        record_fields_free(&fields);
+    }
+    return any;
+}
+
+/* Whose a record is, for services that have an owner: the tenant it is of, or that it names. */
+static struct str tenant_behind(enum family family, struct str name,
+                                const struct record_fields *fields)
+{
+    if (family == FAMILY_host)
+        return fields->has_tenant ? fields->names.items[fields->tenant].name : STR("");
+    return family == FAMILY_tenant || family == FAMILY_routes ? name : STR("");
+}
+
+static void judge_name(struct lint *l, enum family family, struct str name,
+                       const struct record_fields *fields, const struct record_name *named)
+{
+    const struct lint_target *t = look_up(l, named->family, named->name);
+    struct str tenant = tenant_behind(family, name, fields);
+    struct record_error error;
+
+    if (!t->exists) {
+        if (t->family == FAMILY_tenant)
+            record_error_set(&error, named->field, named->name,
+                             "a tenant that exists: there is no " STR_FMT "tenant:" STR_FMT,
+                             STR_ARG(l->prefix), STR_ARG(named->name));
+        else
+            record_error_set(&error, named->field, named->name,
+                             "a service that exists: there is no " STR_FMT "endpoints:" STR_FMT,
+                             STR_ARG(l->prefix), STR_ARG(named->name));
+        find(l, false, "missing_name", key_of(l, family, name), &error, "");
+    } else if (t->owner[0] != '\0' && !str_equals(tenant, str_from(t->owner))) {
+        record_error_set(&error, named->field, named->name,
+                         "a service without owner, or of this tenant: its owner is %s", t->owner);
+        find(l, false, "not_owner", key_of(l, family, name), &error, "");
+    }
+}
+
+static bool defaults_have_to(struct lint *l)
+{
+    return look_up(l, FAMILY_defaults, STR(""))->has_to;
+}
+
+static void warn_of_tenant(struct lint *l, struct str name, const struct record_fields *fields)
+{
+    if (fields->to.kind == ACTION_UNSET && !look_up(l, FAMILY_routes, name)->exists &&
+        !defaults_have_to(l))
+        warn(l, "nowhere", FAMILY_tenant, name,
+             "has neither `to` nor rules: its requests are answered with 404 no_route");
+}
+
+static void warn_of_service(struct lint *l, enum family family, struct str name)
+{
+    const struct lint_target *t = look_up(l, FAMILY_service, name);
+
+    if (family == FAMILY_service && !t->has_endpoints)
+        warn(l, "no_endpoint", family, name,
+             "has no endpoints: who is sent there gets 503 no_endpoint");
+    else if (family == FAMILY_endpoints && !t->takes_requests)
+        warn(l, "no_endpoint", family, name,
+             "has no endpoint of any weight: who is sent there gets 503 no_endpoint");
+}
+
+static void warn_further(struct lint *l, enum family family, struct str name,
+                         const struct record_fields *fields)
+{
+    if (family == FAMILY_host && !fields->has_tenant && fields->to.kind == ACTION_UNSET &&
+        !defaults_have_to(l))
+        warn(l, "nowhere", family, name,
+             "has neither `to` nor a tenant: its requests are answered with 404 no_route");
+    else if (family == FAMILY_tenant)
+        warn_of_tenant(l, name, fields);
+    else if (family == FAMILY_service || family == FAMILY_endpoints)
+        warn_of_service(l, family, name);
+    else if (family == FAMILY_routes && !look_up(l, FAMILY_tenant, name)->exists)
+        warn(l, "no_tenant", family, name, "is of a tenant that does not exist: nobody meets them");
+}
+
+void lint_record(struct lint *l, enum family family, struct str name, const struct value *value)
+{
+    struct record_fields fields;
+    struct record_error error;
+
+    if (!record_decode(family, name, value, &fields, &error)) {
+        if (value->kind != VALUE_HASH || !judge_each_field(l, family, name, value))
+            find(l, false, "bad_record", key_of(l, family, name), &error, "");
+    } else {
+        for (uint32_t i = 0; i < fields.names.count; i++)
+            judge_name(l, family, name, &fields, &fields.names.items[i]);
+        warn_further(l, family, name, &fields);
+    }
+    record_fields_free(&fields);
+}
+
+void lint_init(struct lint *l, struct str prefix, const struct records *all)
+{
+    *l = (struct lint){ .prefix = prefix, .all = all };
+    map_init(&l->targets, target_is);
+}
+
+void lint_free(struct lint *l)
+{
+    struct lint_target *t;
+
+    for (size_t at = 0; (t = map_next(&l->targets, &at)) != NULL;) {
+        free((void *)(uintptr_t)t->name.ptr);
+        free(t);
+    }
+    map_free(&l->targets);
+    buf_free(&l->key);
+}

@@ -1,0 +1,113 @@
+/* test_lint.c -- what the lint says of what commands would leave. */
+#include <criterion/criterion.h>
+
+#include "cli/command_file.h"
+#include "cli/keyspace.h"
+#include "cli/lint.h"
+#include "store/keys.h"
+
+static void on_found(void *owner, const struct finding *f)
+{
+    struct buf *said = owner;
+
+    buf_printf(said, "%s %s " STR_FMT " [%s] {%s}\n", f->warning ? "warning" : "error", f->kind,
+               STR_ARG(f->key), f->error.field, f->hint);
+}
+
+/* All findings about what these commands leave, each on a line. */
+static const char *findings(const char *commands, struct buf *said)
+{
+    struct keyspace *k = keyspace_new(STR("usher:"), NULL);
+    struct records all = keyspace_records(k);
+    struct keyspace_complaint complaint;
+    struct keyspace_entry e;
+    struct command_file f;
+    struct lint l;
+
+    buf_clear(said);
+    buf_add_text(said, "");
+    command_file_open(&f, str_from(commands));
+    while (command_file_next(&f) == COMMAND_READ)
+        cr_assert(keyspace_apply(k, f.line, f.count, f.words, &complaint), "%s: %s", commands,
+                  complaint.expected);
+    command_file_free(&f);
+    lint_init(&l, STR("usher:"), &all);
+    l.owner = said;
+    l.found = on_found;
+    for (size_t at = 0; keyspace_next(k, &at, &e);) {
+        enum family family;
+        struct str name = STR("");
+        bool ours = keys_split(STR("usher:"), e.key, &family, &name);
+
+        if (e.value->kind != VALUE_ABSENT && lint_key(&l, e.key, ours ? &family : NULL, name))
+            lint_record(&l, family, name, e.value);
+    }
+    lint_free(&l);
+    keyspace_free(k);
+    return said->ptr;
+}
+
+Test(lint, findings)
+{
+    static const struct {
+        const char *commands, *says;
+    } rows[] = {
+        { "SET usher:host:a.test 10.0.0.1:1", "" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 1\nHSET usher:tenant:acme to service:web\n"
+          "SET usher:host:a.test tenant:acme",
+          "" },
+        /* keys */
+        { "SET usher:host:A.test 10.0.0.1:1",
+          "error bad_key usher:host:A.test [] {did you mean usher:host:a.test?}\n" },
+        { "SET usher:host:a.test:80 10.0.0.1:1",
+          "error bad_key usher:host:a.test:80 [] {did you mean usher:host:a.test?}\n" },
+        { "SET usher:host:*.A.test. 10.0.0.1:1",
+          "error bad_key usher:host:*.A.test. [] {did you mean usher:host:*.a.test?}\n" },
+        { "SET usher:host:a_/b 10.0.0.1:1", "error bad_key usher:host:a_/b [] {}\n" },
+        { "HSET usher:tenant:Acme to 10.0.0.1:1", "error bad_key usher:tenant:Acme [] {}\n" },
+        { "HSET usher:tenat:acme to x",
+          "error unknown_key usher:tenat:acme [] {did you mean usher:tenant:acme?}\n" },
+        { "SET usher:colour:x y", "warning unknown_key usher:colour:x [] {}\n" },
+        { "SET usher:errors x\nSET usher:edge:one x\nSET usher:t:acme:x y\nSET other x", "" },
+        /* fields and values */
+        { "HSET usher:tenant:acme to 10.0.0.1:1 statsu active",
+          "error bad_record usher:tenant:acme [statsu] {did you mean status?}\n" },
+        { "HSET usher:tenant:acme to 10.0.0.1:99999 status asleep colour red",
+          "error bad_record usher:tenant:acme [to] {}\n"
+          "error bad_record usher:tenant:acme [status] {}\n"
+          "error bad_record usher:tenant:acme [colour] {}\n" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 wieght=5 10.0.0.2:2 5",
+          "error bad_record usher:endpoints:web [10.0.0.1:1] {did you mean weight?}\n" },
+        { "SET usher:host:a.test nonsense", "error bad_record usher:host:a.test [] {}\n" },
+        { "LPUSH usher:host:a.test x", "error bad_record usher:host:a.test [] {}\n" },
+        { "SET usher:tenant:acme x", "error bad_record usher:tenant:acme [] {}\n" },
+        /* names */
+        { "SET usher:host:a.test tenant:none",
+          "error missing_name usher:host:a.test [tenant] {}\n" },
+        { "SET usher:host:a.test service:none", "error missing_name usher:host:a.test [to] {}\n" },
+        { "HSET usher:tenant:acme to service:none",
+          "error missing_name usher:tenant:acme [to] {}\n" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 1\nHSET usher:service:web owner acme\n"
+          "HSET usher:tenant:acme to service:web\nHSET usher:tenant:other to service:web\n"
+          "HSET usher:host:a.test tenant acme to service:web\n"
+          "HSET usher:host:b.test tenant other to service:web\n"
+          "SET usher:host:c.test service:web",
+          "error not_owner usher:tenant:other [to] {}\n"
+          "error not_owner usher:host:b.test [to] {}\n"
+          "error not_owner usher:host:c.test [to] {}\n" },
+        /* what an edge takes, and somebody wonders about */
+        { "HSET usher:host:a.test status active", "warning nowhere usher:host:a.test [] {}\n" },
+        { "HSET usher:tenant:acme status active", "warning nowhere usher:tenant:acme [] {}\n" },
+        { "HSET usher:tenant:acme status active\nHSET usher:defaults to 10.0.0.1:1", "" },
+        { "HSET usher:service:web balance random",
+          "warning no_endpoint usher:service:web [] {}\n" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 0",
+          "warning no_endpoint usher:endpoints:web [] {}\n" },
+    };
+    struct buf said = { 0 };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        cr_expect_str_eq(findings(rows[i].commands, &said), rows[i].says, "%s\ngives\n%s",
+                         rows[i].commands, said.ptr);
+    buf_free(&said);
+}
