@@ -1,20 +1,21 @@
-/* judge.c -- records become objects; what is wrong with them is said; what is gone goes.
+/* judge.c -- what is right of what a round has read; what is wrong with the rest is said.
  *
  * In this order, so that a change over several families is one: what is there, what is good (what
- * a host or a tenant names must exist), what is worth holding, then services, tenants, sites.
+ * a record names must exist, and be its tenant's to name), what is worth holding; then objects are
+ * made of it (objects.c), and the round's end.
  *
  * Owns:    nothing; it moves what the mirror and the open changes own.
  * Thread:  control
  * Used by: sync.c.
- * Not here: reading (sync.c, reading.c); what fields mean (routing/record.c). */
+ * Not here: reading (sync.c, reading.c); what fields mean (routing/record.c); objects (objects.c). */
 #include "store/judge.h"
 
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "routing/compile.h"
 #include "store/deadlines.h"
 #include "store/keys.h"
+#include "store/objects.h"
 #include "store/reading.h"
 #include "store/state.h"
 
@@ -95,19 +96,56 @@ static bool is_known_whole(const struct record *r)
     return r->known && (r->pair == NULL || r->pair->known);
 }
 
-static void say_missing(struct store *s, struct record *r, const struct record *target)
+/* The tenant that this record speaks for; "": none. */
+static struct str tenant_of(const struct record *r)
 {
-    struct record_error *error = &r->reading->error;
-    struct str name = record_name(target);
+    const struct record_fields *f = &r->reading->fields;
 
-    if (target->family == FAMILY_tenant)
-        record_error_set(error, "tenant", name,
+    if (r->family == FAMILY_tenant || r->family == FAMILY_routes)
+        return record_name(r);
+    return f->has_tenant ? f->names.items[f->tenant].name : STR("");
+}
+
+/* Whose alone a service is, by what this round has read or by what is in force; "": for all. */
+static struct str owner_of(const struct record *service)
+{
+    if (service->in_round && service->verdict == VERDICT_GOOD)
+        return str_from(service->reading->fields.owner);
+    if (service->object == NULL || (service->in_round && service->verdict == VERDICT_GONE))
+        return STR("");
+    return str_from(((const struct service *)service->object)->owner);
+}
+
+static bool is_of_another(const struct record *r, const struct record *target)
+{
+    struct str owner = target->family == FAMILY_service ? owner_of(target) : STR("");
+
+    return owner.len > 0 && !str_equals(owner, tenant_of(r));
+}
+
+static void say_wrong_name(struct store *s, struct record *r, uint32_t i)
+{
+    const struct record *target = r->reading->named[i];
+    struct record_error *error = &r->reading->error;
+    struct str name = record_name(target), owner;
+    char field[sizeof(error->field)];
+
+    str_printable(str_from(r->reading->fields.names.items[i].field), field, sizeof(field));
+    if (record_exists(target)) {
+        owner = owner_of(target);
+        record_error_set(error, field, name,
+                         "a service that this tenant may name: " STR_FMT "service:" STR_FMT
+                         " says owner " STR_FMT,
+                         STR_ARG(s->prefix), STR_ARG(name), STR_ARG(owner));
+    } else if (target->family == FAMILY_tenant) {
+        record_error_set(error, field, name,
                          "a tenant that exists: there is no " STR_FMT "tenant:" STR_FMT,
                          STR_ARG(s->prefix), STR_ARG(name));
-    else
-        record_error_set(error, "to", name,
+    } else {
+        record_error_set(error, field, name,
                          "a service that exists: there is no " STR_FMT "endpoints:" STR_FMT,
                          STR_ARG(s->prefix), STR_ARG(name));
+    }
 }
 
 /* Marks what the version in force names. */
@@ -126,27 +164,46 @@ static bool is_too_early(const struct record *r)
     return false;
 }
 
-/* The first that is named newly, and does not exist; NULL: none. */
-static struct record *find_missing(struct record *r)
+/* Does the version in force speak for the same tenant? Only a host can come to another. */
+static bool is_same_tenant(const struct record *r)
 {
-    struct record *missing = NULL;
+    const struct site *site = (const struct site *)r->object;
+    const struct record_fields *f = &r->reading->fields;
+    const struct record *tenant;
 
-    mark_named(r, r->has_good);
-    for (uint32_t i = 0; i < r->reading->named_count && missing == NULL; i++) {
-        struct record *target = r->reading->named[i];
-
-        if (!record_exists(target) && !target->marked)
-            missing = target;
-    }
-    mark_named(r, false);
-    return missing;
+    if (r->family != FAMILY_host || site == NULL)
+        return true;
+    if (!f->has_tenant || !site->has_tenant)
+        return f->has_tenant == site->has_tenant;
+    tenant = r->reading->named[f->tenant];
+    return tenant->has_slot && tenant->ref.slot == site->tenant_slot;
 }
 
-/* A name newly written must be one of something that exists; one that was good before may have lost
- * what it names. */
+/* The first name, newly written, of something that does not exist or is another tenant's; `count`:
+ * none. What was named before may have lost what it names, or got an owner since. */
+static uint32_t find_wrong_name(struct record *r)
+{
+    const struct reading *d = r->reading;
+    bool same_tenant = is_same_tenant(r);
+    uint32_t i;
+
+    mark_named(r, r->has_good);
+    for (i = 0; i < d->named_count; i++) {
+        const struct record *target = d->named[i];
+
+        if (target->marked && (same_tenant || target->family == FAMILY_tenant))
+            continue;
+        if ((!record_exists(target) && !target->marked) || is_of_another(r, target))
+            break;
+    }
+    mark_named(r, false);
+    return i;
+}
+
 static void judge_names(struct store *s, struct record *r)
 {
-    struct record *missing = NULL;
+    struct record *wants = NULL;
+    uint32_t wrong;
 
     if (r->verdict == VERDICT_GOOD && is_too_early(r)) {
         r->verdict = VERDICT_NONE;
@@ -154,12 +211,13 @@ static void judge_names(struct store *s, struct record *r)
         r->present = r->was_present;
         return;
     }
-    if (r->verdict == VERDICT_GOOD && (missing = find_missing(r)) != NULL) {
+    if (r->verdict == VERDICT_GOOD && (wrong = find_wrong_name(r)) < r->reading->named_count) {
         r->verdict = VERDICT_BAD;
-        say_missing(s, r, missing);
+        say_wrong_name(s, r, wrong);
+        wants = r->reading->named[wrong];
     }
     if (r->verdict != VERDICT_NONE && r->verdict != VERDICT_WITHHELD)
-        mirror_wait_for(&s->mirror, r, missing);
+        mirror_wait_for(&s->mirror, r, wants);
 }
 
 static void say_bad(struct store *s, struct record *r)
@@ -230,8 +288,9 @@ static void call_waiters(struct store *s, struct record *r)
 
 static bool is_needed(const struct record *r)
 {
-    return (r->in_round ? r->was_known : r->known) || r->wanted || r->reference_count > 0 ||
-           r->verdict == VERDICT_BAD || !list_is_empty(&r->lookups) || !list_is_empty(&r->waiters);
+    return (r->in_round ? r->was_known : r->known) || r->wanted || r->family == FAMILY_defaults ||
+           r->reference_count > 0 || r->verdict == VERDICT_BAD || !list_is_empty(&r->lookups) ||
+           !list_is_empty(&r->waiters);
 }
 
 static void keep(struct record *r)
@@ -258,122 +317,13 @@ static void keep_named(const struct record *r)
         keep(r->reading->named[i]);
 }
 
-/* --- objects --- */
-
-static void swap(struct store *s, struct record *r, struct object *now)
-{
-    if (now == NULL && r->object == NULL)
-        return;
-    changes_swap(store_changes(s), record_kind(r), r->ref, now, r->object);
-    if (now != NULL && r->object != NULL)
-        atomic_store_explicit(&now->used_tick,
-                              atomic_load_explicit(&r->object->used_tick, memory_order_relaxed),
-                              memory_order_relaxed);
-    r->object = now;
-}
-
-static bool is_changed(const struct record *r)
-{
-    return r->in_round && (r->verdict == VERDICT_GOOD || r->verdict == VERDICT_GONE ||
-                           (r->verdict == VERDICT_BAD && !r->has_good));
-}
-
-static bool has_right_name(const struct record *r)
-{
-    const char *expected;
-
-    return record_name_is_right((enum family)r->family, record_name(r), &expected);
-}
-
-/* A service that was good without usher:service: had the default policy: that is its last good one. */
-static bool is_first_policy(const struct record *r)
-{
-    return r->in_round && r->was_known && !r->was_present && r->pair->present &&
-           r->object != NULL && !((const struct service *)r->object)->bad;
-}
-
-/* `r` is the record of usher:service:; its pair holds the endpoints. */
-static void publish_service(struct store *s, struct record *r)
-{
-    struct record *e = r->pair;
-    const struct service *was = (const struct service *)r->object;
-    const struct endpoint *endpoints = NULL;
-    uint32_t count = 0;
-    bool bad;
-
-    if (!r->keep || !has_right_name(r))
-        return;
-    if (is_first_policy(r) && r->verdict == VERDICT_BAD)
-        r->has_good = true;
-    if (!is_changed(r) && !is_changed(e))
-        return;
-    if (is_changed(r)) {
-        r->has_good = r->verdict == VERDICT_GOOD;
-        r->balance = r->has_good ? r->reading->fields.balance : BALANCE_ROUND_ROBIN;
-    }
-    if (is_changed(e))
-        e->has_good = e->verdict == VERDICT_GOOD;
-    if (!record_exists(r)) {
-        swap(s, r, NULL);
-        return;
-    }
-    if (e->present && is_changed(e) && e->has_good) {
-        endpoints = e->reading->fields.endpoints.items;
-        count = e->reading->fields.endpoints.count;
-    } else if (e->present && !is_changed(e) && was != NULL) {
-        endpoints = was->endpoints;
-        count = was->endpoint_count;
-    }
-    bad = (r->present && !r->has_good) || (e->present && !e->has_good);
-    mirror_slot(&s->mirror, r);
-    swap(s, r,
-         &compile_service(r->ref, record_name(r), bad, STR(""), (enum balance)r->balance, endpoints,
-                          count)
-              ->object);
-}
-
-static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
-{
-    uint32_t *slots = check_alloc((f ? f->names.count + 1 : 1) * sizeof(*slots));
-    struct slot_ref ref = mirror_slot(&s->mirror, r);
-    struct object *object;
-
-    for (uint32_t i = 0; f != NULL && i < f->names.count; i++)
-        slots[i] = mirror_slot(&s->mirror, r->reading->named[i]).slot;
-    if (r->family == FAMILY_host)
-        object = &compile_site(ref, record_name(r), f, slots)->object;
-    else
-        object = &compile_tenant(ref, record_name(r), f, slots, 0)->object;
-    free(slots);
-    return object;
-}
-
-/* A tenant or a site. */
-static void publish(struct store *s, struct record *r)
-{
-    if (!r->keep || !is_changed(r) || !has_right_name(r))
-        return;
-    if (r->verdict == VERDICT_BAD) {
-        if (r->object == NULL)
-            swap(s, r, compiled(s, r, NULL));
-        return;
-    }
-    r->has_good = r->verdict == VERDICT_GOOD;
-    swap(s, r, r->has_good ? compiled(s, r, &r->reading->fields) : NULL);
-    mirror_refer(&s->mirror, r, r->reading->named, r->reading->named_count);
-    r->reading->named = NULL;
-    r->reading->named_count = 0;
-    /* Workers hold a site by slot and generation; tenants are named by slot, and may come back. */
-    if (!r->has_good && r->family == FAMILY_host)
-        mirror_free_slot(&s->mirror, r);
-}
-
 /* Answers that workers remember for hosts that this key now answers, or no longer does. */
 static void forget_answers(struct store *s, const struct record *r)
 {
     bool changed = r->was_known ? r->was_present != r->present : r->pushed;
 
-    if (r->family == FAMILY_host && r->verdict != VERDICT_NONE && changed && has_right_name(r))
+    if (r->family == FAMILY_host && r->verdict != VERDICT_NONE && changed &&
+        record_has_right_name(r))
         changes_forget(store_changes(s), record_name(r));
 }
 
@@ -416,8 +366,8 @@ static void drop_unneeded(struct store *s, struct record **records, size_t count
 {
     for (size_t i = 0; i < count; i++) {
         records[i]->keep = false;
-        if (records[i]->family == FAMILY_endpoints)
-            records[i] = NULL; /* goes with its service */
+        if (record_owner(records[i]) != records[i])
+            records[i] = NULL; /* goes with its pair */
     }
     for (size_t i = 0; i < count; i++) {
         struct record *r = records[i];
@@ -427,23 +377,9 @@ static void drop_unneeded(struct store *s, struct record **records, size_t count
     }
 }
 
-static bool is_route(const struct record *r) /* what names others */
+static bool names_others(const struct record *r)
 {
-    return r->family == FAMILY_host || r->family == FAMILY_tenant;
-}
-
-static void publish_all(struct store *s, struct record **records, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (records[i]->family == FAMILY_service ||
-            (records[i]->family == FAMILY_endpoints && !records[i]->pair->in_round))
-            publish_service(s, record_owner(records[i]));
-    for (size_t i = 0; i < count; i++)
-        if (records[i]->family == FAMILY_tenant)
-            publish(s, records[i]);
-    for (size_t i = 0; i < count; i++)
-        if (records[i]->family == FAMILY_host)
-            publish(s, records[i]);
+    return r->family != FAMILY_service && r->family != FAMILY_endpoints;
 }
 
 void judge_round(struct store *s, struct record **records, size_t count)
@@ -453,7 +389,7 @@ void judge_round(struct store *s, struct record **records, size_t count)
     for (size_t i = 0; i < count; i++)
         judge_endpoints(s, records[i]);
     for (size_t i = 0; i < count; i++) {
-        if (is_route(records[i]))
+        if (names_others(records[i]))
             judge_names(s, records[i]);
         say(s, records[i]);
     }
@@ -465,9 +401,9 @@ void judge_round(struct store *s, struct record **records, size_t count)
         if (records[i]->family == FAMILY_host)
             keep_named(records[i]);
     for (size_t i = 0; i < count; i++)
-        if (records[i]->family == FAMILY_tenant)
+        if (records[i]->family != FAMILY_host)
             keep_named(records[i]);
-    publish_all(s, records, count);
+    objects_publish(s, records, count);
     for (size_t i = 0; i < count; i++)
         forget_answers(s, records[i]);
     for (size_t i = 0; i < count; i++)

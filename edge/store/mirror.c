@@ -67,6 +67,13 @@ bool record_exists(const struct record *r)
     return r->present || (r->pair != NULL && r->pair->present);
 }
 
+bool record_has_right_name(const struct record *r)
+{
+    const char *expected;
+
+    return record_name_is_right((enum family)r->family, record_name(r), &expected);
+}
+
 enum object_kind record_kind(const struct record *r)
 {
     static const enum object_kind kinds[FAMILIES] = {
@@ -103,6 +110,23 @@ static struct record *make(struct mirror *m, enum family family, struct str name
     return r;
 }
 
+/* The other family of a pair; itself: it has none. */
+static enum family other_of(enum family family)
+{
+    switch (family) {
+    case FAMILY_service:
+        return FAMILY_endpoints;
+    case FAMILY_endpoints:
+        return FAMILY_service;
+    case FAMILY_tenant:
+        return FAMILY_routes;
+    case FAMILY_routes:
+        return FAMILY_tenant;
+    default:
+        return family;
+    }
+}
+
 struct record *mirror_get(struct mirror *m, enum family family, struct str name)
 {
     struct record *r = mirror_find(m, family, name);
@@ -110,9 +134,8 @@ struct record *mirror_get(struct mirror *m, enum family family, struct str name)
     if (r != NULL)
         return r;
     r = make(m, family, name);
-    if (family == FAMILY_service || family == FAMILY_endpoints) {
-        r->pair =
-            make(m, family == FAMILY_service ? FAMILY_endpoints : FAMILY_service, record_name(r));
+    if (other_of(family) != family) {
+        r->pair = make(m, other_of(family), record_name(r));
         r->pair->pair = r;
     }
     return r;
@@ -249,7 +272,7 @@ static void hang(struct mirror *m, struct record *r)
     bool absent = !record_exists(r);
     bool free_to_go = r->known && r->reference_count == 0 && list_is_empty(&r->waiters);
 
-    if (r->family == FAMILY_endpoints)
+    if (r->family == FAMILY_defaults)
         return;
     if (free_to_go && !list_is_empty(&r->clock) && r->among_absents == absent)
         return; /* it hangs right */
@@ -360,11 +383,18 @@ void mirror_drop(struct mirror *m, struct record *r)
 
 /* --- bounds --- */
 
-static void evict(struct mirror *m, struct record *r, struct changes *changes)
+static void take_object(struct record *r, struct changes *changes)
 {
     if (r->object != NULL)
         changes_swap(changes, record_kind(r), r->ref, NULL, r->object);
     r->object = NULL;
+}
+
+static void evict(struct mirror *m, struct record *r, struct changes *changes)
+{
+    take_object(r, changes);
+    if (r->pair != NULL)
+        take_object(r->pair, changes);
     m->status->records_evicted++;
     mirror_drop(m, r);
 }

@@ -1,7 +1,8 @@
 /* mirror.h -- the records this edge holds: what each Redis key said last, and what it became.
  *
- * A service is two records (usher:service: and usher:endpoints:), made and dropped together; the
- * first of them owns the one compiled object. */
+ * A service is a pair of records (usher:service: and usher:endpoints:), made and dropped together;
+ * the first of them owns the one compiled object. So is a tenant (usher:tenant: and usher:routes:),
+ * but with an object for each: a change of one must not cost what the other is. */
 #ifndef STORE_MIRROR_H
 #define STORE_MIRROR_H
 
@@ -100,13 +101,14 @@ static inline bool record_is_fresh(const struct mirror *m, const struct record *
     return r->known && r->epoch == m->epoch;
 }
 
-/* The record that holds the object of a service, given either of its two. */
+/* The first of a pair, given either: it is held, referred to and waited for in the name of both. */
 static inline struct record *record_owner(struct record *r)
 {
-    return r->family == FAMILY_endpoints ? r->pair : r;
+    return r->family == FAMILY_endpoints || r->family == FAMILY_routes ? r->pair : r;
 }
 
-bool record_exists(const struct record *r); /* a service: either of its keys */
+bool record_exists(const struct record *r); /* a service, a tenant: either of its keys */
+bool record_has_right_name(const struct record *r);
 enum object_kind record_kind(const struct record *r);
 
 struct record *mirror_find(const struct mirror *m, enum family family, struct str name);

@@ -48,11 +48,13 @@ static const char *quoted(const char *text, char to[200])
     return log_quote(str_from(text), to, 200);
 }
 
-/* The one key that every unknown host asks for; when it has been read, the rest can be too. */
-static void read_star(struct store *s)
+/* What every host is under: the defaults, in the first round, before any host is answered; and the
+ * key that every unknown host asks for. When they have been read, the rest can be too. */
+static void read_first(struct store *s)
 {
     struct record *star = mirror_get(&s->mirror, FAMILY_host, STR("*"));
 
+    sync_want(s, mirror_get(&s->mirror, FAMILY_defaults, STR("")), QUEUE_WANTED);
     star->wanted = true;
     sync_want(s, star, QUEUE_WANTED);
 }
@@ -66,7 +68,7 @@ static void on_reader_up(void *owner)
         s->status.reconnects++;
     verify_begin(s);
     errors_look_again(s);
-    read_star(s);
+    read_first(s);
     lookups_start(s);
 }
 

@@ -211,5 +211,5 @@ Test(store_storm, ends_as_a_fresh_one_begins)
 Test(store_storm, with_a_cache_too_small)
 {
     for (uint64_t seed = 1; seed <= 3; seed++)
-        live_through(seed * 104729, 8000, 100);
+        live_through(seed * 104729, 12000, 100);
 }

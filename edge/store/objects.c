@@ -1,0 +1,189 @@
+/* objects.c -- judged records become objects: services first, then what names them.
+ *
+ * Owns:    nothing; a record owns its current object, a replaced one is control's.
+ * Thread:  control
+ * Used by: judge.c.
+ * Not here: which records are good (judge.c); layout (routing/compile.c). */
+#include "store/objects.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "routing/compile.h"
+#include "store/reading.h"
+#include "store/state.h"
+
+static void swap(struct store *s, struct record *r, struct object *now)
+{
+    if (now == NULL && r->object == NULL)
+        return;
+    changes_swap(store_changes(s), record_kind(r), r->ref, now, r->object);
+    if (now != NULL && r->object != NULL)
+        atomic_store_explicit(&now->used_tick,
+                              atomic_load_explicit(&r->object->used_tick, memory_order_relaxed),
+                              memory_order_relaxed);
+    r->object = now;
+}
+
+static bool is_changed(const struct record *r)
+{
+    return r->in_round && (r->verdict == VERDICT_GOOD || r->verdict == VERDICT_GONE ||
+                           (r->verdict == VERDICT_BAD && !r->has_good));
+}
+
+static bool is_to_publish(const struct record *r)
+{
+    return r->keep && record_has_right_name(r);
+}
+
+/* --- services --- */
+
+/* A service that was good without usher:service: had the default policy: that is its last good one. */
+static bool is_first_policy(const struct record *r)
+{
+    return r->in_round && r->was_known && !r->was_present && r->pair->present &&
+           r->object != NULL && !((const struct service *)r->object)->bad;
+}
+
+static struct object *compiled_service(struct store *s, struct record *r)
+{
+    const struct record *e = r->pair;
+    const struct service *was = (const struct service *)r->object;
+    const struct endpoint *endpoints = NULL;
+    struct str owner = STR("");
+    uint32_t count = 0;
+    bool bad = (r->present && !r->has_good) || (e->present && !e->has_good);
+
+    if (e->present && is_changed(e) && e->has_good) {
+        endpoints = e->reading->fields.endpoints.items;
+        count = e->reading->fields.endpoints.count;
+    } else if (e->present && !is_changed(e) && was != NULL) {
+        endpoints = was->endpoints;
+        count = was->endpoint_count;
+    }
+    if (is_changed(r) && r->has_good)
+        owner = str_from(r->reading->fields.owner);
+    else if (!is_changed(r) && was != NULL)
+        owner = str_from(was->owner);
+    mirror_slot(&s->mirror, r);
+    return &compile_service(r->ref, record_name(r), bad, owner, (enum balance)r->balance, endpoints,
+                            count)
+                ->object;
+}
+
+/* `r` is the record of usher:service:; its pair holds the endpoints. */
+static void publish_service(struct store *s, struct record *r)
+{
+    struct record *e = r->pair;
+
+    if (!is_to_publish(r))
+        return;
+    if (is_first_policy(r) && r->verdict == VERDICT_BAD)
+        r->has_good = true;
+    if (!is_changed(r) && !is_changed(e))
+        return;
+    if (is_changed(r)) {
+        r->has_good = r->verdict == VERDICT_GOOD;
+        r->balance = r->has_good ? r->reading->fields.balance : BALANCE_ROUND_ROBIN;
+    }
+    if (is_changed(e))
+        e->has_good = e->verdict == VERDICT_GOOD;
+    swap(s, r, record_exists(r) ? compiled_service(s, r) : NULL);
+}
+
+/* --- what names others --- */
+
+/* `f` NULL: it never had a good version. */
+static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
+{
+    uint32_t *slots = check_alloc((f ? f->names.count + 1 : 1) * sizeof(*slots));
+    struct slot_ref ref = mirror_slot(&s->mirror, r);
+    struct object *object = NULL;
+
+    for (uint32_t i = 0; f != NULL && i < f->names.count; i++)
+        slots[i] = mirror_slot(&s->mirror, r->reading->named[i]).slot;
+    switch ((enum family)r->family) {
+    case FAMILY_host:
+        object = &compile_site(ref, record_name(r), f, slots)->object;
+        break;
+    case FAMILY_tenant:
+        object =
+            &compile_tenant(ref, record_name(r), f, slots, mirror_slot(&s->mirror, r->pair).slot)
+                 ->object;
+        break;
+    case FAMILY_routes:
+        object = &compile_routes(ref, record_name(r), f, slots)->object;
+        break;
+    case FAMILY_defaults:
+        object = &compile_defaults(ref, f, slots)->object;
+        break;
+    default:
+        CHECK(!"services are two records, compiled together");
+    }
+    free(slots);
+    return object;
+}
+
+/* What its object names, it names from now on. */
+static void refer(struct store *s, struct record *r)
+{
+    mirror_refer(&s->mirror, r, r->reading->named, r->reading->named_count);
+    r->reading->named = NULL;
+    r->reading->named_count = 0;
+}
+
+static void publish(struct store *s, struct record *r)
+{
+    if (!is_to_publish(r) || !is_changed(r))
+        return;
+    if (r->verdict == VERDICT_BAD) {
+        if (r->object == NULL)
+            swap(s, r, compiled(s, r, NULL));
+        return;
+    }
+    r->has_good = r->verdict == VERDICT_GOOD;
+    swap(s, r, r->has_good ? compiled(s, r, &r->reading->fields) : NULL);
+    refer(s, r);
+    /* Workers hold a site by slot and generation; the others are named by slot, and may come back. */
+    if (!r->has_good && r->family == FAMILY_host)
+        mirror_free_slot(&s->mirror, r);
+}
+
+/* A tenant without usher:tenant: says nothing, but is there while it has rules. */
+static void publish_tenant(struct store *s, struct record *r)
+{
+    bool gone = is_changed(r) && r->verdict == VERDICT_GONE;
+
+    if (!is_to_publish(r))
+        return;
+    if (is_changed(r) && !gone) {
+        publish(s, r);
+        return;
+    }
+    if (gone) {
+        r->has_good = false;
+        refer(s, r);
+    }
+    if (!record_exists(r))
+        swap(s, r, NULL);
+    else if (!r->present && (gone || r->object == NULL))
+        swap(s, r, compiled(s, r, &(struct record_fields){ 0 }));
+}
+
+void objects_publish(struct store *s, struct record **records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_service ||
+            (records[i]->family == FAMILY_endpoints && !records[i]->pair->in_round))
+            publish_service(s, record_owner(records[i]));
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_routes || records[i]->family == FAMILY_defaults)
+            publish(s, records[i]);
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_tenant ||
+            (records[i]->family == FAMILY_routes && !records[i]->pair->in_round))
+            publish_tenant(s, record_owner(records[i]));
+    for (size_t i = 0; i < count; i++)
+        if (records[i]->family == FAMILY_host)
+            publish(s, records[i]);
+}
