@@ -20,6 +20,8 @@ static int help_verb(int argc, char **argv);
 static const struct verb verbs[] = {
     { "serve", "be an edge: route HTTP by what Redis says", serve_verb },
     { "check", "what is wrong with the records, or with a file of commands", check_verb },
+    { "wait", "until every edge has applied what was written", wait_verb },
+    { "edges", "the edges there are, and how they do", edges_verb },
     { "--version", "this version, and those of the libraries inside", version_verb },
     { "version", NULL, version_verb },
     { "--help", "this text; `usher serve --help` lists the flags", help_verb },

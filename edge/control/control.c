@@ -18,6 +18,7 @@
 #include "control/control_state.h"
 #include "control/descriptors.h"
 #include "control/listen.h"
+#include "control/metrics.h"
 
 #define EXIT_CANNOT_START 1
 #define EXIT_CUT 1 /* a second signal */
@@ -48,6 +49,13 @@ static void on_lookup(struct control *c, struct lookup_mail *mail)
     free(mail);
 }
 
+static void on_confirmed(struct control *c, struct confirmation *confirmation)
+{
+    if (c->workers != NULL)
+        store_confirmed(c->store, confirmation->number);
+    free(confirmation);
+}
+
 static void on_mail(void *owner, struct mail *mail)
 {
     struct control *c = owner;
@@ -66,6 +74,9 @@ static void on_mail(void *owner, struct mail *mail)
     case CONTROL_DUMPED:
         admin_pages_dumped((struct dump_mail *)mail);
         return;
+    case CONTROL_CONFIRMED:
+        on_confirmed(c, (struct confirmation *)mail);
+        return;
     }
     CHECK(!"a mail that control does not know");
 }
@@ -78,6 +89,27 @@ static void on_changes(void *owner, struct changes *changes)
         publish_changes(&c->publisher, changes);
     else
         publish_discard(&c->publisher, changes);
+}
+
+static void on_confirm(void *owner, uint64_t number)
+{
+    struct control *c = owner;
+
+    if (c->workers != NULL)
+        publish_confirm(&c->publisher, number);
+}
+
+static void on_facts(void *owner, struct store_facts *facts)
+{
+    struct control *c = owner;
+    struct metrics m = { 0 };
+
+    if (c->workers == NULL)
+        return;
+    for (unsigned i = 0; i < c->worker_count; i++)
+        metrics_add(&m, worker_counters(c->workers[i]));
+    metrics_facts(&m, facts);
+    facts->draining = drain_is_on(&c->drain);
 }
 
 static void on_signal(void *owner, int number)
@@ -101,12 +133,17 @@ static void tell_workers_to_drain(void *owner)
     tell_all(owner, WORKER_DRAIN);
 }
 
+static void on_left(void *owner)
+{
+    loop_stop(&((struct control *)owner)->loop);
+}
+
 static void on_drain_over(void *owner, unsigned left)
 {
     struct control *c = owner;
 
     (void)left;
-    loop_stop(&c->loop);
+    store_leave(c->store, on_left, c);
 }
 
 static const struct drain_events drain_events = { .tell_workers = tell_workers_to_drain,
@@ -173,7 +210,9 @@ static void stop_all(struct control *c)
 
 static void serve(struct control *c, const struct listen_fds *fds)
 {
-    struct store_events events = { .owner = c, .on_changes = on_changes };
+    struct store_events events = {
+        .owner = c, .on_changes = on_changes, .confirm = on_confirm, .facts = on_facts
+    };
     uint64_t began = clock_now_ms();
 
     start_loop(c);

@@ -95,6 +95,16 @@ void metrics_add(struct metrics *m, const struct counters *board)
         counter_add(&to[i], counter_read(&from[i]));
 }
 
+void metrics_facts(const struct metrics *m, struct store_facts *facts)
+{
+    facts->connections = counter_read(&m->sum.clients_open);
+    facts->requests = facts->faults = 0;
+    for (unsigned i = 0; i < 6; i++)
+        facts->requests += counter_read(&m->sum.requests[i]);
+    for (unsigned i = FAULT_NONE + 1; i < FAULT_COUNT; i++)
+        facts->faults += counter_read(&m->sum.faults[i]);
+}
+
 static void write_requests(const struct counters *sum, struct buf *to)
 {
     static const char *const classes[] = { "none", "1xx", "2xx", "3xx", "4xx", "5xx" };

@@ -20,6 +20,8 @@ struct metrics {
 };
 
 void metrics_add(struct metrics *m, const struct counters *board);
+/* What of the sum is announced to others. */
+void metrics_facts(const struct metrics *m, struct store_facts *facts);
 void metrics_write(const struct metrics *m, struct buf *to);
 
 #endif

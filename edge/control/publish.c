@@ -57,6 +57,21 @@ void publish_changes(struct publisher *p, struct changes *changes)
     }
 }
 
+void publish_confirm(struct publisher *p, uint64_t number)
+{
+    struct confirmation *c = check_alloc(sizeof(*c));
+
+    c->number = number;
+    atomic_init(&c->workers_left, p->workers);
+    for (unsigned i = 0; i < p->workers; i++) {
+        struct confirm_mail *m = check_alloc(sizeof(*m));
+
+        m->mail.kind = WORKER_CONFIRM;
+        m->confirmation = c;
+        p->post(p->owner, i, &m->mail);
+    }
+}
+
 void publish_released(struct publisher *p, struct released_mail *mail)
 {
     for (size_t i = 0; i < mail->count; i++) {

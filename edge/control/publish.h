@@ -19,6 +19,9 @@ struct publisher {
 void publish_open(struct publisher *p, unsigned workers, publish_post_fn post, void *owner);
 /* Takes `changes`. What they replace belongs to the publisher from here on. */
 void publish_changes(struct publisher *p, struct changes *changes);
+/* Asks every worker to say when it has applied all changes until here: CONTROL_CONFIRMED with this
+ * number comes from the last. */
+void publish_confirm(struct publisher *p, uint64_t number);
 /* One worker has let go of these. Takes the mail. */
 void publish_released(struct publisher *p, struct released_mail *mail);
 /* Takes `changes` when no worker is left to apply them. */

@@ -133,6 +133,18 @@ static void stop(struct worker *w)
     loop_stop(&w->loop);
 }
 
+/* Mails come in order: what was posted before it is applied. */
+static void confirm(struct worker *w, struct confirm_mail *mail)
+{
+    struct confirmation *c = mail->confirmation;
+
+    free(mail);
+    if (atomic_fetch_sub_explicit(&c->workers_left, 1, memory_order_acq_rel) > 1)
+        return;
+    c->mail.kind = CONTROL_CONFIRMED;
+    mailbox_post(w->shared->control, &c->mail);
+}
+
 static void on_mail(void *owner, struct mail *mail)
 {
     struct worker *w = owner;
@@ -151,6 +163,9 @@ static void on_mail(void *owner, struct mail *mail)
     case WORKER_STOP:
         stop(w);
         free(mail);
+        break;
+    case WORKER_CONFIRM:
+        confirm(w, LIST_ITEM(mail, struct confirm_mail, mail));
         break;
     case WORKER_DUMP:
         worker_dump(w, LIST_ITEM(mail, struct dump_mail, mail));

@@ -17,6 +17,7 @@ enum worker_mail {
     WORKER_CHANGES, /* struct changes_mail */
     WORKER_DRAIN,   /* struct mail: take what waits, close listeners, finish what runs */
     WORKER_STOP,    /* struct mail: cut what still runs; the thread ends */
+    WORKER_CONFIRM, /* struct confirm_mail */
     WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */
 };
 
@@ -26,11 +27,24 @@ enum control_mail {
     CONTROL_RELEASED,     /* struct released_mail */
     CONTROL_DRAINED,      /* struct drained_mail: nothing runs on that worker any more */
     CONTROL_DUMPED,       /* struct dump_mail */
+    CONTROL_CONFIRMED,    /* struct confirmation: every worker has applied what came before it */
 };
 
 struct changes_mail {
     struct mail mail;
     struct changes *changes; /* shared: the last worker to have applied it frees it */
+};
+
+/* Shared by the workers: the last one posts it. */
+struct confirmation {
+    struct mail mail;
+    atomic_uint workers_left;
+    uint64_t number;
+};
+
+struct confirm_mail {
+    struct mail mail;
+    struct confirmation *confirmation;
 };
 
 struct lookup_mail {

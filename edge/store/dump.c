@@ -42,6 +42,8 @@ void store_dump(struct store *s, struct buf *json)
     add_number(json, "queued_pushed", s->sync.queued[QUEUE_PUSHED]);
     add_number(json, "queued_wanted", s->sync.queued[QUEUE_WANTED]);
     add_number(json, "queued_verify", s->sync.queued[QUEUE_VERIFY]);
+    add_number(json, "barrier_tokens", s->barrier.count);
+    add_number(json, "barrier_owed", s->barrier.owed[0] + s->barrier.owed[1]);
     add_number(json, "missing_hosts", s->verify.missing_hosts);
     add_number(json, "known_hosts", s->verify.known_hosts);
     buf_add_text(json, "}");

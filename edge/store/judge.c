@@ -279,8 +279,10 @@ static void call_waiters(struct store *s, struct record *r)
     LIST_EACH (node, after, &record_owner(r)->waiters) {
         struct record *waiter = LIST_ITEM(node, struct record, wait_node);
 
-        if (!waiter->in_round)
-            sync_want(s, waiter, QUEUE_WANTED);
+        if (waiter->in_round)
+            continue;
+        barrier_owe_like(s, waiter, r);
+        sync_want(s, waiter, QUEUE_WANTED);
     }
 }
 
@@ -353,8 +355,10 @@ static void finish(struct store *s, struct record *r)
     reading_free(r->reading);
     r->reading = NULL;
     r->to_read = false;
-    if (r->queue != QUEUE_PUSHED)
+    if (r->queue != QUEUE_PUSHED) {
         r->pushed = false;
+        barrier_paid(s, r);
+    }
     if (list_is_empty(&r->lookups))
         r->wanted = false;
     if (!r->keep && read)

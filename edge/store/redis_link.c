@@ -28,7 +28,7 @@
 #define STEADY_MS 3000 /* up for so long: the next back-off starts small again */
 #define READS_PER_TURN 32
 #define REPLY_ELEMENTS_MAX (1 << 20)
-#define WORDS_MAX 24
+#define WORDS_MAX 64
 
 enum link_state { LINK_WAITING, LINK_RESOLVING, LINK_GREETING, LINK_UP, LINK_CLOSED };
 
@@ -298,18 +298,21 @@ static void greet_with(struct redis_link *l, unsigned argc, const struct str *wo
 
 static void greet_tracking(struct redis_link *l)
 {
-    struct str words[4 + 2 * FAMILIES] = { STR("CLIENT"), STR("TRACKING"), STR("ON"),
-                                           STR("BCAST") };
-    struct buf prefixes[FAMILIES] = { { 0 } };
+    struct str words[4 + 2 * (FAMILIES + 1)] = { STR("CLIENT"), STR("TRACKING"), STR("ON"),
+                                                 STR("BCAST") };
+    struct buf prefixes[FAMILIES + 1] = { { 0 } };
     unsigned argc = 4;
 
-    for (unsigned f = 0; f < FAMILIES; f++) {
+    for (unsigned f = 0; f < FAMILIES; f++)
         keys_add_family(&prefixes[f], l->o.prefix, (enum family)f);
+    buf_add_str(&prefixes[FAMILIES], l->o.prefix);
+    buf_add_text(&prefixes[FAMILIES], "barrier");
+    for (unsigned f = 0; f <= FAMILIES; f++) {
         words[argc++] = STR("PREFIX");
         words[argc++] = str_slice(prefixes[f].ptr, prefixes[f].len);
     }
     greet_with(l, argc, words);
-    for (unsigned f = 0; f < FAMILIES; f++)
+    for (unsigned f = 0; f <= FAMILIES; f++)
         buf_free(&prefixes[f]);
 }
 
@@ -469,6 +472,11 @@ struct redis_link *redis_link_open(const struct redis_link_options *o,
 bool redis_link_is_up(const struct redis_link *l)
 {
     return l->state == LINK_UP;
+}
+
+uint64_t redis_link_silent_ms(const struct redis_link *l)
+{
+    return loop_now_ms(l->o.loop) - l->heard_ms;
 }
 
 uint64_t redis_link_ups(const struct redis_link *l)

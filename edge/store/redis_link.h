@@ -34,7 +34,8 @@ struct redis_link_options {
 struct redis_link *redis_link_open(const struct redis_link_options *o,
                                    const struct redis_link_events *e);
 bool redis_link_is_up(const struct redis_link *l);
-uint64_t redis_link_ups(const struct redis_link *l); /* how often it came up */
+uint64_t redis_link_silent_ms(const struct redis_link *l); /* since something was heard */
+uint64_t redis_link_ups(const struct redis_link *l);       /* how often it came up */
 
 /* The reply comes to fn(_, reply, owner); NULL when the link was lost. fn may be NULL. */
 void redis_link_send(struct redis_link *l, redisCallbackFn *fn, unsigned argc,

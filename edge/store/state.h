@@ -3,9 +3,11 @@
 #define STORE_STATE_H
 
 #include "net/guard.h"
+#include "store/barrier.h"
 #include "store/errors.h"
 #include "store/lookups.h"
 #include "store/mirror.h"
+#include "store/presence.h"
 #include "store/redis_link.h"
 #include "store/store.h"
 #include "store/sync.h"
@@ -25,6 +27,8 @@ struct store {
     struct lookups lookups;
     struct verify verify;
     struct errors errors;
+    struct barrier barrier;
+    struct presence presence;
     struct changes *open;  /* what goes out next; NULL: nothing yet */
     struct turn_end flush; /* at the end of the turn in which something was added to it */
     uint64_t round;

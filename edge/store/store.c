@@ -67,6 +67,7 @@ static void on_reader_up(void *owner)
     if (redis_link_ups(s->reader) > 1)
         s->status.reconnects++;
     verify_begin(s);
+    barrier_look_again(s);
     errors_look_again(s);
     read_first(s);
     lookups_start(s);
@@ -104,6 +105,7 @@ static void on_reader_down(void *owner, const char *reason)
     on_reader_failed(s, reason);
     verify_suspect_all(s);
     sync_abort(s);
+    barrier_link_down(s);
 }
 
 static void on_reader_push(void *owner, const redisReply *push)
@@ -121,6 +123,8 @@ static void on_reader_read(void *owner)
 static void on_writer_up(void *owner)
 {
     errors_link_up(owner);
+    barrier_writer_up(owner);
+    presence_announce(owner);
 }
 
 static void ignore_reason(void *owner, const char *reason)
@@ -178,6 +182,8 @@ struct store *store_open(struct loop *l, const struct settings *settings, struct
     lookups_init(s);
     verify_init(s);
     errors_init(s);
+    barrier_init(s);
+    presence_init(s);
     s->starting = true;
     open_links(s);
     return s;
@@ -200,6 +206,16 @@ bool store_fetch(struct store *s, enum family family, struct str name, struct bu
     return true;
 }
 
+void store_confirmed(struct store *s, uint64_t number)
+{
+    barrier_confirmed(s, number);
+}
+
+void store_leave(struct store *s, void (*left)(void *owner), void *owner)
+{
+    presence_leave(s, left, owner);
+}
+
 const struct store_status *store_status(struct store *s)
 {
     return &s->status;
@@ -211,6 +227,7 @@ void store_close(struct store *s)
     redis_link_close(s->writer);
     sync_abort(s);
     verify_free(s);
+    presence_free(s);
     turn_end_cancel(&s->flush);
 }
 
@@ -221,6 +238,7 @@ void store_free(struct store *s)
     sync_free(s);
     lookups_free(s);
     errors_free(s);
+    barrier_free(s);
     mirror_free(&s->mirror);
     redis_link_free(s->reader);
     redis_link_free(s->writer);

@@ -18,11 +18,23 @@
 struct guard;
 struct store;
 
+/* Of all workers together, since start. */
+struct store_facts {
+    uint64_t connections; /* open now */
+    uint64_t requests, faults;
+    bool draining;
+};
+
 struct store_events {
     void *owner;
     /* Takes `changes`. Called from a turn's end or from within store_lookup's turn, never from
      * within store_lookup itself. */
     void (*on_changes)(void *owner, struct changes *changes);
+    /* Once every worker has applied all changes given out until now, store_confirmed with this
+     * number must follow. NULL: they are applied by then. */
+    void (*confirm)(void *owner, uint64_t number);
+    /* What an edge says of itself that the store does not know. NULL: nothing. */
+    void (*facts)(void *owner, struct store_facts *facts);
 };
 
 /* What /metrics, /readyz and the log say of it. Counters grow only. */
@@ -41,6 +53,10 @@ struct store_status {
 struct store *store_open(struct loop *l, const struct settings *s, struct guard *guard,
                          const struct store_events *e);
 void store_lookup(struct store *s, unsigned worker, struct str host);
+void store_confirmed(struct store *s, uint64_t number);
+/* This edge ends: it is taken out of usher:edges, as well as it can within a second; then `left` is
+ * called, perhaps at once. */
+void store_leave(struct store *s, void (*left)(void *owner), void *owner);
 const struct store_status *store_status(struct store *s);
 /* The last good value of a record, as routing/value.h encodes it, added to `value`. False: none is
  * known. */

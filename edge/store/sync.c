@@ -79,8 +79,11 @@ static void push_key(struct store *s, struct str key)
     struct str name;
     struct record *r;
 
-    if (!keys_split(s->prefix, key, &family, &name))
+    if (!keys_split(s->prefix, key, &family, &name)) {
+        if (barrier_is_key(s, key))
+            barrier_pushed(s);
         return;
+    }
     s->status.pushes++;
     r = mirror_find(&s->mirror, family, name);
     if (r == NULL && s->sync.queued[QUEUE_PUSHED] >= PUSHED_MOST) {
@@ -90,6 +93,7 @@ static void push_key(struct store *s, struct str key)
     if (r == NULL)
         r = mirror_get(&s->mirror, family, name);
     r->pushed = true;
+    barrier_owe(s, r);
     if (!r->in_flight) /* else the reply under way comes behind this push, so has seen the write */
         sync_want(s, r, QUEUE_PUSHED);
 }
@@ -104,6 +108,7 @@ void sync_push(struct store *s, const redisReply *push)
     keys = push->element[1];
     if (keys->type == REDIS_REPLY_NIL) {
         verify_begin(s);
+        barrier_look_again(s);
         return;
     }
     if (keys->type != REDIS_REPLY_ARRAY)
@@ -211,6 +216,7 @@ static void close_round(struct store *s)
     y->step = ROUND_NONE;
     store_has_read(s);
     store_flush(s);
+    barrier_advance(s);
     if (has_work(y))
         start(s);
 }
@@ -431,11 +437,13 @@ void sync_abort(struct store *s)
         reading_free(r->reading);
         r->reading = NULL;
         r->in_round = r->in_flight = r->to_read = false;
+        r->owed = 0;
         list_append(&dropped, &r->queue_node);
     }
     for (unsigned q = 0; q < QUEUES; q++)
         while ((node = y->queues[q].next) != &y->queues[q]) {
             unqueue(y, LIST_ITEM(node, struct record, queue_node));
+            LIST_ITEM(node, struct record, queue_node)->owed = 0;
             list_append(&dropped, node);
         }
     y->count = y->sent_count = 0;

@@ -162,7 +162,9 @@ static void obey(struct store *s)
         forget_missing(v, r);
         r->pushed = true; /* read once more, and then believed */
         sync_want(s, r, QUEUE_PUSHED);
+        barrier_owe(s, r);
     }
+    barrier_wake(s);
 }
 
 static void decide(struct store *s)

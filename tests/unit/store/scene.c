@@ -360,7 +360,9 @@ struct scene *scene_beside(const struct scene *first)
 
 void scene_open_down(struct scene *s)
 {
-    struct store_events events = { s, on_changes };
+    struct store_events events = {
+        .owner = s, .on_changes = on_changes, .confirm = s->confirm, .facts = s->facts
+    };
 
     loop_init(&s->loop);
     uv_timer_init(&s->loop.uv, &s->limit);

@@ -36,6 +36,9 @@ struct scene {
     unsigned host_count;
     uint64_t changes_seen, swaps_seen;
     void (*after_changes)(struct scene *s, const struct changes *c);
+    /* As in struct store_events, the owner being the scene; NULL: none. Set before scene_open. */
+    void (*confirm)(void *scene, uint64_t number);
+    void (*facts)(void *scene, struct store_facts *facts);
     void *owner;
     uv_timer_t limit;
     bool limit_passed;
