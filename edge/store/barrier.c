@@ -190,7 +190,7 @@ static void begin_anew_if_older(struct barrier *b, const redisReply *r)
 {
     struct stream_id newest;
 
-    if (b->from_start && r->elements > 0 && take_id(r->element[r->elements - 1], &newest) &&
+    if (r->elements > 0 && take_id(r->element[r->elements - 1], &newest) &&
         stream_id_compare(newest, b->applied) < 0) {
         b->applied = (struct stream_id){ 0 };
         b->count = 0;
