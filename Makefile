@@ -93,8 +93,9 @@ $(BUILD)/$(1)/scenario: $$(call objects_$(1),$(scenario_src) $(harness_src)) $(B
 	$$(link_test)
 $(BUILD)/$(1)/stress: $$(call objects_$(1),$(stress_src) $(harness_src)) $(BUILD)/$(1)/libedge.a $(BUILD)/$(1)/test_sources
 	$$(link_test)
+# The libraries' names stay inside: what Criterion brings along has an mbedTLS of its own, and would take ours.
 $(BUILD)/$(1)/unit $(BUILD)/$(1)/scenario $(BUILD)/$(1)/stress: link_test = \
-	@echo "  LD  $$@"; $(CC) -fno-lto $(link_$(1)) -o $$@ $$(filter %.o %.a,$$^) $$(runner_$(1)) \
+	@echo "  LD  $$@"; $(CC) -fno-lto $(link_$(1)) -Wl,--exclude-libs,ALL -o $$@ $$(filter %.o %.a,$$^) $$(runner_$(1)) \
 	$$(DEPS_LIBS) -lpthread -lm -ldl
 $(if $(filter tsan,$(1)),$(BUILD)/tsan/unit $(BUILD)/tsan/scenario $(BUILD)/tsan/stress: | $(runner_tsan))
 -include $$(patsubst %.o,%.d,$$(call objects_$(1),edge/main.c $(edge_src) $(unit_src) $(harness_src) $(scenario_src) $(stress_src)))

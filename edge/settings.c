@@ -15,7 +15,7 @@
 #include "settings_machine.h"
 #include "settings_redis.h"
 
-#define EXPECTED_SIZE 192
+#define EXPECTED_SIZE 256
 #define HOUR_MS (60ull * 60 * 1000)
 #define WORKERS_MAX 256
 
@@ -23,6 +23,8 @@ enum kind {
     KIND_LISTEN,
     KIND_ADMIN,
     KIND_REDIS,
+    KIND_READ_FROM,
+    KIND_FILE, /* a path, or nothing */
     KIND_LEVEL,
     KIND_ACCESS_LOG,
     KIND_SWITCH,
@@ -50,7 +52,22 @@ static const struct row rows[] = {
     { "listen", "ADDR:PORT", KIND_LISTEN, AT(listen), 0, 0, "127.0.0.1:8080",
       "where clients connect; may be given again (USHER_LISTEN: parted by commas)" },
     { "redis", "URL", KIND_REDIS, AT(redis), 0, 0, "redis://127.0.0.1:6379/0",
-      "redis://[USER:PASSWORD@]HOST[:PORT][/DB], or unix:///PATH[?db=N]" },
+      "redis://[USER:PASSWORD@]HOST[:PORT][/DB] (rediss: with TLS), unix:///PATH[?db=N], or "
+      "sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] (sentinels: with TLS); "
+      "schema/redis.md tells of users, TLS and what may follow a ?" },
+    { "redis-ca", "FILE", KIND_FILE, AT(redis.files.ca), 0, 0, NULL,
+      "certificates, in PEM, that Redis's and Sentinel's must be signed by (default: "
+      "/etc/ssl/certs/ca-certificates.crt)" },
+    { "redis-cert", "FILE", KIND_FILE, AT(redis.files.cert), 0, 0, NULL,
+      "the client certificate shown to Redis and Sentinel, in PEM (default: none)" },
+    { "redis-key", "FILE", KIND_FILE, AT(redis.files.key), 0, 0, NULL,
+      "its private key, in PEM (default: read from --redis-cert's file)" },
+    { "redis-verify", "on|off", KIND_SWITCH, AT(redis.files.verify), 0, 0, "on",
+      "off: any certificate of Redis is taken, so anyone on the way can pose as it" },
+    { "read-from", "primary|replica", KIND_READ_FROM, AT(read_from_replica), 0, 0, "primary",
+      "replica: read from the nearest healthy replica that Sentinel knows, else from the primary" },
+    { "replica-lag", "TIME", KIND_TIME, AT(replica_lag_ms), 100, HOUR_MS, "5s",
+      "a replica that is further behind its primary, or out of touch for so long, is left" },
     { "prefix", "TEXT", KIND_PREFIX, AT(prefix), 0, 0, "usher:", "in front of every key" },
     { "admin", "ADDR:PORT|off", KIND_ADMIN, AT(admin), 0, 0, "127.0.0.1:9090",
       "health, metrics and dumps; not for clients" },
@@ -282,6 +299,25 @@ static bool read_ranges(struct settings *s, struct str text, char *expected)
     return true;
 }
 
+static bool read_read_from(struct settings *s, struct str text, char *expected)
+{
+    snprintf(expected, EXPECTED_SIZE, "primary or replica");
+    s->read_from_replica = str_equals(text, STR("replica"));
+    return s->read_from_replica || str_equals(text, STR("primary"));
+}
+
+static bool read_file(struct settings *s, const struct row *row, struct str text, char *expected)
+{
+    char *to = (char *)s + row->at;
+
+    snprintf(expected, EXPECTED_SIZE, "the path of a file, at most %zu bytes", row->bytes - 1);
+    if (text.len == 0 || text.len >= row->bytes)
+        return false;
+    memcpy(to, text.ptr, text.len);
+    to[text.len] = '\0';
+    return true;
+}
+
 static bool read_switch(struct settings *s, const struct row *row, struct str text, char *expected)
 {
     bool on = str_equals(text, STR("on"));
@@ -307,6 +343,10 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
             return true;
         snprintf(expected, EXPECTED_SIZE, "%s", why);
         return false;
+    case KIND_READ_FROM:
+        return read_read_from(s, text, expected);
+    case KIND_FILE:
+        return read_file(s, row, text, expected);
     case KIND_LEVEL:
         snprintf(expected, EXPECTED_SIZE, "debug, info, warn or error");
         return log_level_from(text, &s->log_level);
@@ -423,6 +463,19 @@ static bool read_flags(struct settings *s, int argc, char *const *argv, char *er
     return true;
 }
 
+static bool fits_together(const struct settings *s, char *error)
+{
+    const char *why = NULL;
+
+    if (s->read_from_replica && s->redis.sentinel_count == 0)
+        why = "--read-from replica: expected --redis sentinel://..., which tells of replicas";
+    else if (s->redis.files.key[0] != '\0' && s->redis.files.cert[0] == '\0')
+        why = "--redis-key: expected --redis-cert beside it";
+    if (why != NULL)
+        snprintf(error, SETTINGS_ERROR_SIZE, "%s", why);
+    return why == NULL;
+}
+
 bool settings_read(struct settings *s, int argc, char *const *argv, char *const *environment,
                    char error[SETTINGS_ERROR_SIZE])
 {
@@ -432,7 +485,10 @@ bool settings_read(struct settings *s, int argc, char *const *argv, char *const 
         if (row->fallback != NULL)
             CHECK(take_value(s, row, str_from(row->fallback), row->flag, error));
     error[0] = '\0';
-    return read_environment(s, environment, error) && read_flags(s, argc, argv, error);
+    if (!read_environment(s, environment, error) || !read_flags(s, argc, argv, error))
+        return false;
+    snprintf(s->redis.probe, sizeof(s->redis.probe), "%sdefaults", s->prefix);
+    return fits_together(s, error);
 }
 
 const char *settings_flag(unsigned index)

@@ -13,6 +13,21 @@
 #define SETTINGS_LISTEN_MAX 16
 #define SETTINGS_ALLOW_MAX 32
 
+#define REDIS_SENTINELS_MAX 16
+
+/* A host's name or address, without brackets, and a port. */
+struct redis_place {
+    char host[256];
+    uint16_t port;
+};
+
+/* --redis-ca, --redis-cert, --redis-key, --redis-verify. */
+struct redis_tls {
+    char ca[512], cert[512], key[512]; /* paths; "" = not said */
+    bool verify;                       /* the server's certificate and its name */
+};
+
+/* Where Redis is and how to speak to it. */
 struct redis_url {
     bool unix_socket;
     char host[256]; /* or the socket's path */
@@ -20,6 +35,15 @@ struct redis_url {
     char user[128];     /* "" = none */
     char password[256]; /* "" = none */
     unsigned db;
+    /* sentinel://: these are asked where the primary of that name is; `host` is "". */
+    struct redis_place sentinels[REDIS_SENTINELS_MAX];
+    unsigned sentinel_count; /* 0: not by Sentinel */
+    char primary_name[128];
+    char sentinel_user[128], sentinel_password[256];
+    bool tls, sentinel_tls;
+    char tls_name[256]; /* what certificates must be for; "" = the host connected to */
+    struct redis_tls files;
+    char probe[80]; /* a key under --prefix: whoever owns its slot is the node to be at */
 };
 
 enum access_log_to { ACCESS_LOG_OFF, ACCESS_LOG_STDOUT, ACCESS_LOG_FILE };
@@ -30,6 +54,8 @@ struct settings {
     struct address admin;
     bool admin_on;
     struct redis_url redis;
+    bool read_from_replica;  /* --read-from */
+    uint64_t replica_lag_ms; /* a replica further behind is left */
     char prefix[64];
     char name[64];   /* this edge's id in usher:errors and logs */
     char cdn_id[64]; /* in CDN-Loop and Via */

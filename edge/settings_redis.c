@@ -1,14 +1,15 @@
-/* settings_redis.c -- where Redis is: redis:// and unix:// URLs.
+/* settings_redis.c -- where Redis is: redis://, unix:// and sentinel:// URLs.
  *
  * Owns:    nothing.
  * Thread:  any.
  * Used by: settings.c.
- * Not here: connecting (store/redis_link.c). */
+ * Not here: connecting (store/redis_link.c); asking Sentinel (store/sentinel.c). */
 #include "settings_redis.h"
 
 #include <string.h>
 
-#define DEFAULT_PORT 6379
+#define REDIS_PORT 6379
+#define SENTINEL_PORT 26379
 #define DB_MAX 1000000
 
 static int hex_value(char c)
@@ -81,28 +82,88 @@ static bool read_db(struct str text, struct redis_url *to)
     return true;
 }
 
+/* Of `text`, what is in front of the first `mark`, and what is behind it ("" when there is none). */
+static struct str cut(struct str text, char mark, struct str *behind)
+{
+    const char *at = memchr(text.ptr, mark, text.len);
+
+    *behind = STR("");
+    if (at == NULL)
+        return text;
+    *behind = str_slice(at + 1, (size_t)(text.ptr + text.len - at) - 1);
+    return str_slice(text.ptr, (size_t)(at - text.ptr));
+}
+
+/* --- what follows the ? --- */
+
+static bool read_tls(struct str value, struct redis_url *to)
+{
+    bool both = str_equals(value, STR("both"));
+
+    to->tls = both || str_equals(value, STR("redis"));
+    to->sentinel_tls = both || str_equals(value, STR("sentinel"));
+    return to->tls || to->sentinel_tls;
+}
+
+static bool read_parameter(struct str name, struct str value, struct redis_url *to,
+                           const char **expected)
+{
+    bool sentinel = to->sentinel_count > 0;
+
+    if (str_equals(name, STR("db")) && to->unix_socket) {
+        *expected = "a database number behind db=";
+        return read_db(value, to);
+    }
+    if (str_equals(name, STR("tls_name")) && !to->unix_socket) {
+        *expected = "tls_name=NAME, what the server's certificate must be for";
+        return value.len > 0 && decode(value, to->tls_name, sizeof(to->tls_name));
+    }
+    if (str_equals(name, STR("sentinel_user")) && sentinel)
+        return decode(value, to->sentinel_user, sizeof(to->sentinel_user));
+    if (str_equals(name, STR("sentinel_password")) && sentinel)
+        return decode(value, to->sentinel_password, sizeof(to->sentinel_password));
+    if (str_equals(name, STR("tls")) && sentinel) {
+        *expected = "tls=redis, tls=sentinel or tls=both";
+        return read_tls(value, to);
+    }
+    return false;
+}
+
+static bool read_query(struct str query, struct redis_url *to, const char **expected)
+{
+    struct str part;
+
+    while (query.len > 0 && str_split(&query, '&', &part)) {
+        struct str value, name = cut(part, '=', &value);
+
+        *expected = to->unix_socket          ? "only db=N behind the ?"
+                    : to->sentinel_count > 0 ? "sentinel_user=, sentinel_password=, tls= or "
+                                               "tls_name= behind the ?"
+                                             : "only tls_name=NAME behind the ?";
+        if (!read_parameter(name, value, to, expected))
+            return false;
+    }
+    return true;
+}
+
+/* --- where --- */
+
 static bool read_socket(struct str rest, struct redis_url *to, const char **expected)
 {
-    const char *query = memchr(rest.ptr, '?', rest.len);
-    struct str path = rest, db;
+    struct str query, path = cut(rest, '?', &query);
 
     to->unix_socket = true;
     *expected = "unix:///PATH[?db=N]";
-    if (query != NULL) {
-        path.len = (size_t)(query - rest.ptr);
-        db = str_slice(query + 1, rest.len - path.len - 1);
-        if (!str_starts_with(db, STR("db=")) || !read_db(str_slice(db.ptr + 3, db.len - 3), to))
-            return false;
-    }
     /* sockaddr_un holds 108 bytes with the NUL */
     return path.len > 1 && path.len < 108 && path.ptr[0] == '/' &&
-           decode(path, to->host, sizeof(to->host));
+           decode(path, to->host, sizeof(to->host)) && read_query(query, to, expected);
 }
 
-static bool read_host(struct str host, struct redis_url *to, const char **expected)
+static bool read_place(struct str host, uint16_t default_port, struct redis_place *to,
+                       const char **expected)
 {
     const char *colon;
-    uint64_t port = DEFAULT_PORT;
+    uint64_t port = default_port;
 
     if (host.len > 0 && host.ptr[0] == '[') {
         const char *end = memchr(host.ptr, ']', host.len);
@@ -125,39 +186,80 @@ static bool read_host(struct str host, struct redis_url *to, const char **expect
         host.len = (size_t)(colon - host.ptr);
     }
     to->port = (uint16_t)port;
-    if (host.len > 0 && host.ptr[0] == '[')
+    if (host.len > 1 && host.ptr[0] == '[')
         host = str_slice(host.ptr + 1, host.len - 2);
     return host.len > 0 && memchr(host.ptr, ' ', host.len) == NULL &&
            decode(host, to->host, sizeof(to->host));
 }
 
-bool settings_redis_url(struct str url, struct redis_url *to, const char **expected)
+static bool read_path_db(struct str db, struct redis_url *to, const char **expected)
 {
-    struct str rest, host;
-    const char *slash;
+    *expected = "a database number behind the last slash";
+    return db.len == 0 || read_db(db, to);
+}
 
-    memset(to, 0, sizeof(*to));
-    *expected = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N] "
-                "(not repeated here: it may hold a password)";
-    if (str_starts_with(url, STR("unix://"))) {
-        rest = str_slice(url.ptr + 7, url.len - 7);
-        return read_user(&rest, to) && read_socket(rest, to, expected);
-    }
-    if (!str_starts_with(url, STR("redis://")))
-        return false;
-    rest = str_slice(url.ptr + 8, url.len - 8);
-    if (!read_user(&rest, to))
-        return false;
-    slash = memchr(rest.ptr, '/', rest.len);
-    host = rest;
-    if (slash != NULL) {
-        struct str db = str_slice(slash + 1, (size_t)(rest.ptr + rest.len - slash) - 1);
+static bool read_redis(struct str rest, struct redis_url *to, const char **expected)
+{
+    struct str query, db, place;
+    struct redis_place at;
 
-        host.len = (size_t)(slash - rest.ptr);
-        if (db.len > 0 && !read_db(db, to)) {
-            *expected = "a database number behind the last slash";
+    rest = cut(rest, '?', &query);
+    place = cut(rest, '/', &db);
+    if (!read_place(place, REDIS_PORT, &at, expected))
+        return false;
+    memcpy(to->host, at.host, sizeof(to->host));
+    to->port = at.port;
+    return read_path_db(db, to, expected) && read_query(query, to, expected);
+}
+
+static bool read_sentinels(struct str rest, struct redis_url *to, const char **expected)
+{
+    struct str query, path, name, db, places, place;
+
+    rest = cut(rest, '?', &query);
+    places = cut(rest, '/', &path);
+    name = cut(path, '/', &db);
+    while (str_split(&places, ',', &place)) {
+        if (to->sentinel_count == REDIS_SENTINELS_MAX) {
+            *expected = "at most 16 Sentinels";
             return false;
         }
+        if (!read_place(place, SENTINEL_PORT, &to->sentinels[to->sentinel_count++], expected))
+            return false;
     }
-    return read_host(host, to, expected);
+    if (name.len == 0 || !decode(name, to->primary_name, sizeof(to->primary_name))) {
+        *expected = "the primary's name, as Sentinel knows it, behind the first slash";
+        return false;
+    }
+    return read_path_db(db, to, expected) && read_query(query, to, expected);
+}
+
+static const struct scheme {
+    const char *name;
+    bool tls;
+    bool (*read)(struct str rest, struct redis_url *to, const char **expected);
+} schemes[] = {
+    { "redis://", false, read_redis },        { "rediss://", true, read_redis },
+    { "unix://", false, read_socket },        { "sentinel://", false, read_sentinels },
+    { "sentinels://", true, read_sentinels },
+};
+
+bool settings_redis_url(struct str url, struct redis_url *to, const char **expected)
+{
+    struct redis_tls files = to->files; /* said by flags of their own */
+
+    memset(to, 0, sizeof(*to));
+    to->files = files;
+    *expected = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// alike, unix:///PATH[?db=N] or "
+                "sentinel://HOST[:PORT],.../NAME[/DB] (not repeated here: it may hold a password)";
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        struct str name = str_from(schemes[i].name), rest;
+
+        if (!str_starts_with(url, name))
+            continue;
+        rest = str_slice(url.ptr + name.len, url.len - name.len);
+        to->tls = to->sentinel_tls = schemes[i].tls;
+        return read_user(&rest, to) && schemes[i].read(rest, to, expected);
+    }
+    return false;
 }

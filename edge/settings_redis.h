@@ -4,8 +4,12 @@
 
 #include "settings.h"
 
-/* redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/PATH[?db=N]; user, password
- * and path may be percent-encoded. On false, *expected says what would have been right. */
+/* redis://[USER:PASSWORD@]HOST[:PORT][/DB][?tls_name=NAME], rediss:// alike, with TLS;
+ * unix://[USER:PASSWORD@]/PATH[?db=N];
+ * sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB][?...], sentinels:// alike, with TLS: user and
+ * password are Redis's; Sentinel's are sentinel_user= and sentinel_password= behind the ?.
+ * User, password, path and values may be percent-encoded. to->files is kept. On false, *expected
+ * says what would have been right. */
 bool settings_redis_url(struct str url, struct redis_url *to, const char **expected);
 
 #endif

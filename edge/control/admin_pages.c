@@ -63,7 +63,11 @@ static void write_readyz(struct control *c, struct admin_exchange *x, struct str
     else if (!store_status(c->store)->ever_synced)
         answer_text(x, 503, "store not reached yet");
     else
-        answer_text(x, 200, "ready");
+        answer_text(x, 200,
+                    store_status(c->store)->evicts
+                        ? "ready\nnote: Redis deletes records when its memory is full: its "
+                          "maxmemory-policy should be noeviction"
+                        : "ready");
 }
 
 static void answer_metrics(struct control *c, struct admin_exchange *x)
@@ -81,6 +85,17 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
         metrics_add(&m, worker_counters(c->workers[i]));
     metrics_write(&m, &body);
     admin_http_answer(x, 200, TYPE_METRICS, &body);
+}
+
+static void write_topology(struct control *c, struct admin_exchange *x, struct str query)
+{
+    bool drawn = str_equals(query, STR("as=text"));
+    struct buf body = { 0 };
+
+    store_topology(c->store, drawn, &body);
+    if (!drawn)
+        buf_add_text(&body, "\n");
+    admin_http_answer(x, 200, drawn ? TYPE_TEXT : TYPE_JSON, &body);
 }
 
 static void write_store(struct control *c, struct admin_exchange *x, struct str query)
@@ -145,6 +160,8 @@ static const struct page pages[] = {
     { "/healthz", write_healthz, 0, "200 while the process works" },
     { "/readyz", write_readyz, 0, "200 when clients may be sent here, else 503 and why not" },
     { "/metrics", write_metrics, 0, "counters, as Prometheus reads them" },
+    { "/topology", write_topology, 0,
+      "where Redis is: Sentinels, primary, replicas; ?as=text draws" },
     { "/dump/store", write_store, 0, "the link to Redis and what is known of its records" },
     { "/dump/records", write_records, 0, "the records themselves; ?prefix=usher:host: for some" },
     { "/dump/workers", NULL, DUMP_WORKER, "each worker: sessions, tables, buffers" },

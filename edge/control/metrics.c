@@ -163,6 +163,13 @@ static void write_store(const struct store_status *s, struct buf *to)
         "1 while something held has not been verified since Redis was away.", s->suspect);
     one(to, "usher_store_regressed", "gauge",
         "1 while Redis lacks more than --max-loss of what is known.", s->regressed);
+    one(to, "usher_redis_replica_stale", "gauge",
+        "1 while the replica that is read from is behind, and nothing better is in reach.",
+        s->stale);
+    one(to, "usher_redis_evicts", "gauge",
+        "1 when Redis's maxmemory-policy deletes records once its memory is full.", s->evicts);
+    one(to, "usher_redis_switches_total", "counter", "Times that Sentinel named another primary.",
+        s->switches);
     for (size_t i = 0; i < sizeof(store_rows) / sizeof(store_rows[0]); i++) {
         const struct row *row = &store_rows[i];
         uint64_t value;

@@ -26,6 +26,8 @@ void store_dump(struct store *s, struct buf *json)
     buf_printf(json, "{\"up\":%s,\"ever_synced\":%s,\"suspect\":%s,\"regressed\":%s", word(t->up),
                word(t->ever_synced), word(t->suspect), word(t->regressed));
     buf_printf(json, ",\"writer_up\":%s", word(redis_link_is_up(s->writer)));
+    buf_printf(json, ",\"stale\":%s,\"evicts\":%s", word(t->stale), word(t->evicts));
+    add_number(json, "switches", t->switches);
     add_number(json, "reconnects", t->reconnects);
     add_number(json, "rounds", t->rounds);
     add_number(json, "reads", t->reads);

@@ -68,7 +68,7 @@ static void on_written(redisAsyncContext *redis, void *reply, void *owner)
     char text[200];
 
     if (r == NULL || redis->data == NULL || r->type != REDIS_REPLY_ERROR ||
-        s->errors.refusal_logged)
+        redis_link_refused(s->writer, r) || s->errors.refusal_logged)
         return;
     s->errors.refusal_logged = true;
     log_line(LOG_WARN, "errors_not_written", "reason=%s",

@@ -3,51 +3,49 @@
  * Owns:    a redisAsyncContext at a time; it is freed by redisAsyncFree, which waits for the end of
  *          a callback it is called in.
  * Thread:  control
- * Used by: store.c (one link that reads and tracks, one that writes).
- * Not here: what is asked (sync.c, errors.c). */
+ * Used by: store.c (one link that reads and tracks, one that writes), sentinel.c (one that asks).
+ * Not here: what is asked (sync.c, errors.c, sentinel.c); where to connect to (topology.c); when its
+ *           descriptor is ready (redis_watch.c). */
 #include "store/redis_link.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "base/check.h"
 #include "base/random.h"
-#include "net/fd_watch.h"
 #include "net/guard.h"
 #include "net/resolver.h"
 #include "routing/record.h"
 #include "store/keys.h"
+#include "store/redis_tls.h"
+#include "store/redis_watch.h"
+#include "store/topology.h"
 
 #define CONNECT_LIMIT_MS 2000 /* until everything of the greeting is answered */
+#define ASK_LIMIT_MS 1000     /* of a Sentinel: there are others */
+#define LATER_MS 100          /* where to connect to is being asked for */
 #define BACK_OFF_LEAST_MS 50
 #define BACK_OFF_MOST_MS 2000
 #define TICK_MS 500
 #define PING_EVERY_TICKS 2
 #define SILENCE_LIMIT_MS 3000
 #define STEADY_MS 3000 /* up for so long: the next back-off starts small again */
-#define READS_PER_TURN 32
 #define REPLY_ELEMENTS_MAX (1 << 20)
 #define WORDS_MAX 64
+#define REASON_SIZE 256
 
 enum link_state { LINK_WAITING, LINK_RESOLVING, LINK_GREETING, LINK_UP, LINK_CLOSED };
-
-/* hiredis frees its side when it likes; libuv its own a turn later. */
-struct link_watch {
-    struct fd_watch watch;
-    struct redis_link *link; /* NULL: no longer the link's */
-    bool reading, writing;
-};
 
 struct redis_link {
     struct redis_link_options o;
     struct redis_link_events events;
     enum link_state state;
     redisAsyncContext *redis;
-    struct link_watch *watch;
     struct resolving *resolving;
     struct timer retry, tick;
     struct random random;
+    struct redis_place place;
+    struct redis_server server;
     unsigned attempts, ticks, address_turn;
     unsigned greeting, greeting_size; /* replies to come until it is up, of how many */
     bool ping_sent;
@@ -79,6 +77,9 @@ static void ended(struct redis_link *l, const char *reason)
         return;
     l->state = LINK_WAITING;
     timer_stop(&l->tick);
+    if (l->resolving != NULL)
+        resolver_cancel(l->resolving);
+    l->resolving = NULL;
     if (was == LINK_UP && loop_now_ms(l->o.loop) - l->up_ms >= STEADY_MS)
         l->attempts = 0;
     retry_later(l);
@@ -86,6 +87,7 @@ static void ended(struct redis_link *l, const char *reason)
         l->events.down(l->events.owner, reason);
     else
         l->events.failed(l->events.owner, reason);
+    topology_lost(l->o.topology, l->o.use, was == LINK_UP, reason);
 }
 
 static void let_go(struct redis_link *l)
@@ -101,7 +103,7 @@ static void let_go(struct redis_link *l)
 
 void redis_link_fail(struct redis_link *l, const char *reason)
 {
-    char copy[256];
+    char copy[REASON_SIZE];
 
     if (l->state == LINK_CLOSED || l->state == LINK_WAITING)
         return;
@@ -110,11 +112,33 @@ void redis_link_fail(struct redis_link *l, const char *reason)
     ended(l, copy);
 }
 
+void redis_link_try_now(struct redis_link *l)
+{
+    if (l->state != LINK_WAITING)
+        return;
+    l->attempts = 0;
+    timer_set(l->o.loop, &l->retry, 0);
+}
+
+void redis_link_move(struct redis_link *l, const char *reason)
+{
+    redis_link_fail(l, reason);
+    redis_link_try_now(l);
+}
+
+bool redis_link_refused(struct redis_link *l, const redisReply *r)
+{
+    if (r == NULL || r->type != REDIS_REPLY_ERROR || redis_refusal_of(r->str) == REFUSAL_NONE)
+        return false;
+    redis_link_fail(l, r->str);
+    return true;
+}
+
 /* hiredis frees the connection after this. */
 static void on_disconnect(const redisAsyncContext *redis, int status)
 {
     struct redis_link *l = redis->data;
-    char reason[256];
+    char reason[REASON_SIZE];
 
     if (l == NULL)
         return;
@@ -127,7 +151,7 @@ static void on_disconnect(const redisAsyncContext *redis, int status)
 static void on_connect(const redisAsyncContext *redis, int status)
 {
     struct redis_link *l = redis->data;
-    char reason[256];
+    char reason[REASON_SIZE];
 
     if (l == NULL || status == REDIS_OK)
         return;
@@ -136,74 +160,21 @@ static void on_connect(const redisAsyncContext *redis, int status)
     ended(l, reason);
 }
 
-/* --- hiredis on our loop --- */
+/* --- reading --- */
 
-static void on_ready(struct fd_watch *watch, bool readable, bool writable)
+static void on_heard(void *owner)
 {
-    struct link_watch *w = watch->owner;
-    struct redis_link *l = w->link;
+    struct redis_link *l = owner;
 
-    if (l == NULL)
-        return;
-    if (writable && l->redis != NULL)
-        redisAsyncHandleWrite(l->redis);
-    if (!readable)
-        return;
     l->heard_ms = loop_now_ms(l->o.loop);
-    for (unsigned i = 0; i < READS_PER_TURN && l->redis != NULL && l->watch == w; i++) {
-        if (i > 0 && !redis_link_has_unread(l))
-            break;
-        redisAsyncHandleRead(l->redis);
-    }
+}
+
+static void on_was_read(void *owner)
+{
+    struct redis_link *l = owner;
+
     if (l->state == LINK_UP)
         l->events.was_read(l->events.owner);
-}
-
-static void watch_add_read(void *privdata)
-{
-    struct link_watch *w = privdata;
-
-    w->reading = true;
-    fd_watch_for(&w->watch, w->reading, w->writing);
-}
-
-static void watch_del_read(void *privdata)
-{
-    struct link_watch *w = privdata;
-
-    w->reading = false;
-    fd_watch_for(&w->watch, w->reading, w->writing);
-}
-
-static void watch_add_write(void *privdata)
-{
-    struct link_watch *w = privdata;
-
-    w->writing = true;
-    fd_watch_for(&w->watch, w->reading, w->writing);
-}
-
-static void watch_del_write(void *privdata)
-{
-    struct link_watch *w = privdata;
-
-    w->writing = false;
-    fd_watch_for(&w->watch, w->reading, w->writing);
-}
-
-static void on_watch_closed(struct fd_watch *watch)
-{
-    free(watch->owner);
-}
-
-static void watch_cleanup(void *privdata)
-{
-    struct link_watch *w = privdata;
-
-    if (w->link != NULL && w->link->watch == w)
-        w->link->watch = NULL;
-    w->link = NULL;
-    fd_watch_close(&w->watch, on_watch_closed);
 }
 
 static void on_push(redisAsyncContext *redis, void *reply)
@@ -217,22 +188,12 @@ static void on_push(redisAsyncContext *redis, void *reply)
 
 static bool attach(struct redis_link *l)
 {
+    static const struct redis_watch_events events = { on_heard, on_was_read };
     redisAsyncContext *redis = l->redis;
-    struct link_watch *w = check_alloc(sizeof(*w));
 
-    w->link = l;
-    if (!fd_watch_open(&w->watch, l->o.loop, redis->c.fd, on_ready, w)) {
-        free(w);
+    if (!redis_watch(redis, l->o.loop, &events, l))
         return false;
-    }
-    l->watch = w;
     redis->data = l;
-    redis->ev.data = w;
-    redis->ev.addRead = watch_add_read;
-    redis->ev.delRead = watch_del_read;
-    redis->ev.addWrite = watch_add_write;
-    redis->ev.delWrite = watch_del_write;
-    redis->ev.cleanup = watch_cleanup;
     redis->c.reader->maxelements = REPLY_ELEMENTS_MAX;
     redisAsyncSetConnectCallback(redis, on_connect);
     redisAsyncSetDisconnectCallback(redis, on_disconnect);
@@ -259,11 +220,31 @@ static void send_words(struct redis_link *l, redisCallbackFn *fn, void *owner, u
         redis_link_fail(l, "Redis client: command not taken");
 }
 
+/* False: the link has failed for it. */
+static bool take_server(struct redis_link *l, const redisReply *r)
+{
+    char reason[REASON_SIZE];
+    const char *refusal;
+
+    if (!redis_server_read(r, &l->server)) {
+        redis_link_fail(l, "its answer to the greeting is not that of Redis 6.2 or newer");
+        return false;
+    }
+    if (redis_server_is_too_old(&l->server)) {
+        snprintf(reason, sizeof(reason), "it is Redis %s; 6.2 or newer is needed",
+                 l->server.version);
+        redis_link_fail(l, reason);
+        return false;
+    }
+    refusal = topology_refuses(l->o.topology, l->o.use, &l->server);
+    if (refusal != NULL)
+        redis_link_fail(l, refusal);
+    return refusal == NULL;
+}
+
 /* HELLO is answered by a map, and comes first; PING by PONG, and comes last; the others by OK. */
 static bool is_greeting(const struct redis_link *l, const redisReply *r)
 {
-    if (l->greeting == l->greeting_size)
-        return r->type == REDIS_REPLY_MAP && r->elements > 0;
     return r->type == REDIS_REPLY_STATUS && strcmp(r->str, l->greeting == 1 ? "PONG" : "OK") == 0;
 }
 
@@ -275,11 +256,16 @@ static void on_greeted(redisAsyncContext *redis, void *reply, void *owner)
     if (r == NULL || redis->data == NULL || l->state != LINK_GREETING)
         return;
     if (r->type == REDIS_REPLY_ERROR) {
-        redis_link_fail(l, r->str);
+        redis_link_fail(l, strstr(r->str, "unknown command `HELLO`") != NULL
+                               ? "it is older than Redis 6.2, which is needed: it knows no HELLO"
+                               : r->str);
         return;
     }
-    if (!is_greeting(l, r)) {
-        redis_link_fail(l, "its answer to the greeting is not that of Redis 6 or newer");
+    if (l->greeting == l->greeting_size) {
+        if (!take_server(l, r))
+            return;
+    } else if (!is_greeting(l, r)) {
+        redis_link_fail(l, "its answer to the greeting is not that of Redis 6.2 or newer");
         return;
     }
     if (--l->greeting > 0)
@@ -287,6 +273,7 @@ static void on_greeted(redisAsyncContext *redis, void *reply, void *owner)
     l->state = LINK_UP;
     l->up_ms = loop_now_ms(l->o.loop);
     l->ups++;
+    topology_up(l->o.topology, l->o.use);
     l->events.up(l->events.owner);
 }
 
@@ -316,24 +303,34 @@ static void greet_tracking(struct redis_link *l)
         buf_free(&prefixes[f]);
 }
 
-static void greet(struct redis_link *l)
+static void greet_by_name(struct redis_link *l)
 {
-    const struct redis_url *url = l->o.url;
-    struct str user = url->user[0] ? str_from(url->user) : STR("default");
-    char db[16], name[80];
+    char name[80];
 
-    l->greeting = 0;
-    greet_with(
-        l, url->password[0] ? 5 : 2,
-        (struct str[]){ STR("HELLO"), STR("3"), STR("AUTH"), user, str_from(url->password) });
-    snprintf(db, sizeof(db), "%u", url->db);
-    if (url->db != 0)
-        greet_with(l, 2, (struct str[]){ STR("SELECT"), str_from(db) });
     str_printable(str_from(l->o.client_name), name, sizeof(name));
     for (char *c = name; *c != '\0'; c++)
         if (*c == ' ')
             *c = '-';
     greet_with(l, 3, (struct str[]){ STR("CLIENT"), STR("SETNAME"), str_from(name) });
+}
+
+static void greet(struct redis_link *l)
+{
+    const struct redis_url *url = l->o.url;
+    bool asks = l->o.use == LINK_ASKS;
+    const char *user = asks ? url->sentinel_user : url->user;
+    const char *password = asks ? url->sentinel_password : url->password;
+    char db[16];
+
+    l->greeting = 0;
+    greet_with(l, password[0] ? 5 : 2,
+               (struct str[]){ STR("HELLO"), STR("3"), STR("AUTH"),
+                               str_from(user[0] ? user : "default"), str_from(password) });
+    snprintf(db, sizeof(db), "%u", url->db);
+    if (!asks && url->db != 0)
+        greet_with(l, 2, (struct str[]){ STR("SELECT"), str_from(db) });
+    if (!asks)
+        greet_by_name(l);
     if (l->o.tracking)
         greet_tracking(l);
     greet_with(l, 1, (struct str[]){ STR("PING") }); /* an error while it loads its data */
@@ -341,6 +338,15 @@ static void greet(struct redis_link *l)
 }
 
 /* --- connecting --- */
+
+static bool begin_tls(struct redis_link *l)
+{
+    const struct redis_url *url = l->o.url;
+
+    if (!(l->o.use == LINK_ASKS ? url->sentinel_tls : url->tls) || l->place.port == 0)
+        return true;
+    return redis_tls_begin(&l->redis->c, url, l->place.host);
+}
 
 static void connect_to(struct redis_link *l, const redisOptions *options)
 {
@@ -353,6 +359,8 @@ static void connect_to(struct redis_link *l, const redisOptions *options)
         ended(l, "no memory");
     } else if (l->redis->err != 0) {
         redis_link_fail(l, l->redis->errstr);
+    } else if (!begin_tls(l)) {
+        redis_link_fail(l, l->redis->c.errstr);
     } else if (!attach(l)) {
         redis_link_fail(l, "its socket cannot be watched");
     } else {
@@ -365,7 +373,7 @@ static void connect_tcp(struct redis_link *l, const char *ip)
 {
     redisOptions options = { 0 };
 
-    REDIS_OPTIONS_SET_TCP(&options, ip, l->o.url->port);
+    REDIS_OPTIONS_SET_TCP(&options, ip, l->place.port);
     connect_to(l, &options);
 }
 
@@ -384,31 +392,36 @@ static void on_resolved(void *owner, const struct address *addresses, unsigned c
         connect_tcp(l, address_ip_text(&addresses[l->address_turn++ % count], ip));
 }
 
-static bool is_literal(const struct redis_url *url, struct address *a)
+static bool is_literal(const struct redis_place *place, struct address *a)
 {
-    char text[ADDRESS_TEXT_SIZE + 256];
+    char text[REDIS_PLACE_TEXT_SIZE];
     const char *expected;
 
-    snprintf(text, sizeof(text), strchr(url->host, ':') ? "[%s]:%u" : "%s:%u", url->host,
-             url->port);
-    return address_parse(str_from(text), 1, a, &expected);
+    return address_parse(str_from(redis_place_text(place, text)), 1, a, &expected);
 }
 
 static void try_connect(struct redis_link *l)
 {
-    const struct redis_url *url = l->o.url;
+    const struct redis_place *place = &l->place;
     redisOptions options = { 0 };
+    const char *reason = NULL;
     struct address a;
 
+    if (!topology_place(l->o.topology, l->o.use, &l->place, &reason) && reason == NULL) {
+        timer_set(l->o.loop, &l->retry, LATER_MS);
+        return;
+    }
     l->state = LINK_RESOLVING;
-    if (url->unix_socket) {
-        REDIS_OPTIONS_SET_UNIX(&options, url->host);
+    if (reason != NULL) {
+        ended(l, reason);
+    } else if (place->port == 0) {
+        REDIS_OPTIONS_SET_UNIX(&options, place->host);
         connect_to(l, &options);
-    } else if (is_literal(url, &a)) {
+    } else if (is_literal(place, &a)) {
         guard_add_store(l->o.guard, &a);
-        connect_tcp(l, url->host);
+        connect_tcp(l, place->host);
     } else {
-        l->resolving = resolver_ask(l->o.loop, url->host, url->port, on_resolved, l);
+        l->resolving = resolver_ask(l->o.loop, place->host, place->port, on_resolved, l);
         if (l->resolving == NULL)
             ended(l, "the system's resolver does not take the name");
     }
@@ -431,15 +444,37 @@ static void on_pong(redisAsyncContext *redis, void *reply, void *owner)
     l->ping_sent = false;
     if (r->type == REDIS_REPLY_ERROR)
         redis_link_fail(l, r->str);
+    else if (l->o.use != LINK_ASKS)
+        take_server(l, r); /* it may have become a replica */
+}
+
+/* In a Cluster: the slot may have moved, and where it was nothing tells so. */
+static void on_probed(redisAsyncContext *redis, void *reply, void *owner)
+{
+    if (redis->data != NULL)
+        redis_link_refused(owner, reply);
+}
+
+/* HELLO is a PING that also says in which role Redis is now. */
+static void ping(struct redis_link *l)
+{
+    l->ping_sent = true;
+    send_words(l, on_pong, l, 1,
+               l->o.use == LINK_ASKS ? (struct str[]){ STR("PING") }
+                                     : (struct str[]){ STR("HELLO") });
+    if (strcmp(l->server.mode, "cluster") == 0)
+        send_words(l, on_probed, l, 2, (struct str[]){ STR("EXISTS"), str_from(l->o.url->probe) });
 }
 
 static void on_tick(struct timer *t)
 {
     struct redis_link *l = LIST_ITEM(t, struct redis_link, tick);
     uint64_t now = loop_now_ms(l->o.loop);
+    uint64_t limit = l->o.use == LINK_ASKS ? ASK_LIMIT_MS : CONNECT_LIMIT_MS;
 
-    if (l->state == LINK_GREETING && now - l->up_ms >= CONNECT_LIMIT_MS) {
-        redis_link_fail(l, "no answer to the greeting within 2 s");
+    if (l->state == LINK_GREETING && now - l->up_ms >= limit) {
+        redis_link_fail(l, limit == ASK_LIMIT_MS ? "no answer to the greeting within 1 s"
+                                                 : "no answer to the greeting within 2 s");
         return;
     }
     if (l->state == LINK_UP && l->ping_sent && now - l->heard_ms >= SILENCE_LIMIT_MS) {
@@ -447,10 +482,8 @@ static void on_tick(struct timer *t)
         return;
     }
     timer_set(l->o.loop, &l->tick, TICK_MS);
-    if (l->state == LINK_UP && ++l->ticks % PING_EVERY_TICKS == 0 && !l->ping_sent) {
-        l->ping_sent = true;
-        send_words(l, on_pong, l, 1, (struct str[]){ STR("PING") });
-    }
+    if (l->state == LINK_UP && ++l->ticks % PING_EVERY_TICKS == 0 && !l->ping_sent)
+        ping(l);
 }
 
 /* --- what others call --- */
@@ -484,11 +517,27 @@ uint64_t redis_link_ups(const struct redis_link *l)
     return l->ups;
 }
 
+const struct redis_place *redis_link_place(const struct redis_link *l)
+{
+    return &l->place;
+}
+
+const struct redis_server *redis_link_server(const struct redis_link *l)
+{
+    return &l->server;
+}
+
+void redis_link_send_for(struct redis_link *l, redisCallbackFn *fn, void *owner, unsigned argc,
+                         const struct str *words)
+{
+    if (l->state == LINK_UP)
+        send_words(l, fn, owner, argc, words);
+}
+
 void redis_link_send(struct redis_link *l, redisCallbackFn *fn, unsigned argc,
                      const struct str *words)
 {
-    if (l->state == LINK_UP)
-        send_words(l, fn, l->events.owner, argc, words);
+    redis_link_send_for(l, fn, l->events.owner, argc, words);
 }
 
 static void on_queued(redisAsyncContext *redis, void *reply, void *owner)
@@ -507,9 +556,7 @@ void redis_link_queue(struct redis_link *l, unsigned argc, const struct str *wor
 
 bool redis_link_has_unread(const struct redis_link *l)
 {
-    int unread = 0;
-
-    return l->redis != NULL && ioctl(l->redis->c.fd, FIONREAD, &unread) == 0 && unread > 0;
+    return l->redis != NULL && redis_watch_has_unread(l->redis);
 }
 
 void redis_link_close(struct redis_link *l)

@@ -11,6 +11,7 @@
 #include "store/redis_link.h"
 #include "store/store.h"
 #include "store/sync.h"
+#include "store/topology.h"
 #include "store/verify.h"
 
 struct store {
@@ -22,6 +23,7 @@ struct store {
     struct str prefix;
     char client_name[80];
     struct mirror mirror;
+    struct topology *topology;
     struct redis_link *reader, *writer;
     struct sync sync;
     struct lookups lookups;

@@ -146,11 +146,23 @@ static void ignore_read(void *owner)
 
 /* --- what others call --- */
 
+static void on_stale(void *owner, bool stale)
+{
+    struct store *s = owner;
+
+    if (stale)
+        verify_suspect_all(s);
+    else if (s->status.up)
+        verify_begin(s);
+}
+
 static void open_links(struct store *s)
 {
+    struct topology_events events = { s, on_stale };
     struct redis_link_options o = { .loop = s->loop,
                                     .url = &s->settings->redis,
                                     .guard = s->guard,
+                                    .use = LINK_READS,
                                     .client_name = s->client_name,
                                     .tracking = true,
                                     .prefix = s->prefix };
@@ -160,9 +172,13 @@ static void open_links(struct store *s)
     struct redis_link_events writer = { s,           on_writer_up, ignore_reason, ignore_reason,
                                         ignore_push, ignore_read };
 
+    s->topology = o.topology = topology_open(s->loop, s->settings, s->guard, &s->status, &events);
     s->reader = redis_link_open(&o, &reader);
     o.tracking = false;
+    o.use = LINK_WRITES;
     s->writer = redis_link_open(&o, &writer);
+    topology_use(s->topology, LINK_READS, s->reader);
+    topology_use(s->topology, LINK_WRITES, s->writer);
 }
 
 struct store *store_open(struct loop *l, const struct settings *settings, struct guard *guard,
@@ -221,8 +237,19 @@ const struct store_status *store_status(struct store *s)
     return &s->status;
 }
 
+void store_topology(struct store *s, bool drawn, struct buf *to)
+{
+    const struct topology_view *v = topology_see(s->topology);
+
+    if (drawn)
+        topology_draw(v, to);
+    else
+        topology_write_json(v, to);
+}
+
 void store_close(struct store *s)
 {
+    topology_close(s->topology);
     redis_link_close(s->reader);
     redis_link_close(s->writer);
     sync_abort(s);
@@ -242,5 +269,6 @@ void store_free(struct store *s)
     mirror_free(&s->mirror);
     redis_link_free(s->reader);
     redis_link_free(s->writer);
+    topology_free(s->topology);
     free(s);
 }

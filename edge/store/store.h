@@ -39,10 +39,13 @@ struct store_events {
 
 /* What /metrics, /readyz and the log say of it. Counters grow only. */
 struct store_status {
-    bool up;          /* the link is there and tracking */
-    bool ever_synced; /* since start: the link was up once and its first reads came in */
-    bool suspect;     /* something held has not been verified since the link was lost */
-    bool regressed;   /* Redis came back with too much missing: held back (--max-loss) */
+    bool up;           /* the link is there and tracking */
+    bool ever_synced;  /* since start: the link was up once and its first reads came in */
+    bool suspect;      /* something held has not been verified since the link was lost */
+    bool stale;        /* the replica that is read from is behind, and nothing better is there */
+    bool evicts;       /* Redis's maxmemory-policy deletes records when its memory is full */
+    bool regressed;    /* Redis came back with too much missing: held back (--max-loss) */
+    uint64_t switches; /* the primary moved, as Sentinel says */
     uint64_t reconnects, rounds, reads, pushes, lookups, lookups_refused;
     uint64_t bad_records_seen, records_evicted;
     uint64_t records_good, records_bad, records_absent; /* held now */
@@ -63,6 +66,9 @@ const struct store_status *store_status(struct store *s);
 bool store_fetch(struct store *s, enum family family, struct str name, struct buf *value);
 void store_dump(struct store *s, struct buf *json);                            /* an object */
 void store_dump_records(struct store *s, struct str prefix, struct buf *json); /* an array */
+
+/* Where Redis is, as this edge sees it: JSON, or drawn. */
+void store_topology(struct store *s, bool drawn, struct buf *to);
 
 /* Closes the links; run the loop on until it has nothing left, then store_free. */
 void store_close(struct store *s);

@@ -150,7 +150,7 @@ static void obey(struct store *s)
     struct verify *v = &s->verify;
     struct list *node;
 
-    s->status.suspect = false;
+    s->status.suspect = s->status.stale;
     if (s->status.regressed)
         log_line(LOG_INFO, "store_recovered", "gone=%zu known=%zu", v->missing_hosts,
                  v->known_hosts);

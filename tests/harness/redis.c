@@ -21,7 +21,7 @@
 
 #define WORDS_MAX 4096
 
-static unsigned free_port(void)
+unsigned redis_free_port(void)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof(a);
@@ -49,6 +49,36 @@ static bool connect_to(struct redis *r)
     }
     r->in = (struct inbox){ .fd = fd };
     return true;
+}
+
+static void run_configured(struct redis *r)
+{
+    const char *argv[] = { "redis-server", r->config, r->sentinel ? "--sentinel" : NULL, NULL };
+
+    unlink(r->socket);
+    process_start(&r->process, argv, NULL, NULL, 0);
+    await(connect_to(r));
+}
+
+void redis_start_configured(struct redis *r, const char *dir, unsigned port, bool sentinel,
+                            const char *config)
+{
+    FILE *f;
+
+    memset(r, 0, sizeof(*r));
+    snprintf(r->dir, sizeof(r->dir), "%s", dir);
+    snprintf(r->socket, sizeof(r->socket), "%s/redis", dir);
+    snprintf(r->config, sizeof(r->config), "%s/conf", dir);
+    r->port = port != 0 ? port : redis_free_port();
+    r->sentinel = sentinel;
+    cr_assert_not_null(f = fopen(r->config, "w"));
+    fprintf(f, "port %u\nbind 127.0.0.1\nunixsocket %s\ndir %s\nloglevel warning\n", r->port,
+            r->socket, r->dir);
+    if (!sentinel)
+        fprintf(f, "save \"\"\nappendonly no\nenable-debug-command local\n");
+    fputs(config, f);
+    fclose(f);
+    run_configured(r);
 }
 
 static void run(struct redis *r)
@@ -91,7 +121,7 @@ void redis_start(struct redis *r, const char *dir, bool tcp, const char *passwor
     memset(r, 0, sizeof(*r));
     snprintf(r->dir, sizeof(r->dir), "%s", dir);
     snprintf(r->socket, sizeof(r->socket), "%s/redis", dir);
-    r->port = tcp ? free_port() : 0;
+    r->port = tcp ? redis_free_port() : 0;
     r->password = password;
     run(r);
 }
@@ -103,11 +133,19 @@ void redis_join(struct redis *r, const struct redis *server)
     cr_assert(connect_to(r));
 }
 
+void redis_reconnect(struct redis *r)
+{
+    await(connect_to(r));
+}
+
 void redis_restart(struct redis *r)
 {
     redis_kill(r);
     process_free(&r->process);
-    run(r);
+    if (r->config[0] != '\0')
+        run_configured(r);
+    else
+        run(r);
 }
 
 void redis_kill(struct redis *r)

@@ -12,17 +12,25 @@ struct redis {
     char socket[96];      /* its unix socket */
     unsigned port;        /* 0: no TCP */
     const char *password; /* NULL: none */
+    char config[96];      /* its configuration file; "": none */
+    bool sentinel;
     unsigned queued;
 };
 
 /* Starts it in `dir`; `tcp`: on a free port of 127.0.0.1 too. Again after redis_kill: same places,
  * empty. */
 void redis_start(struct redis *r, const char *dir, bool tcp, const char *password);
+/* The same, configured by `config` beside the places: lines of redis.conf, with a port that is free
+ * unless `port` says one. `sentinel`: it is a Sentinel. Returns when it answers. */
+void redis_start_configured(struct redis *r, const char *dir, unsigned port, bool sentinel,
+                            const char *config);
+unsigned redis_free_port(void);
 /* Another connection to a server that runs, for another thread; redis_free closes it alone. */
 void redis_join(struct redis *r, const struct redis *server);
-void redis_restart(struct redis *r); /* where it was before */
-void redis_kill(struct redis *r);    /* SIGKILL */
-void redis_stop(struct redis *r);    /* SIGSTOP: the link half-open */
+void redis_reconnect(struct redis *r); /* when somebody has cut our connection */
+void redis_restart(struct redis *r);   /* where it was before */
+void redis_kill(struct redis *r);      /* SIGKILL */
+void redis_stop(struct redis *r);      /* SIGSTOP: the link half-open */
 void redis_continue(struct redis *r);
 void redis_free(struct redis *r);
 

@@ -78,8 +78,8 @@ static void remove_dir(const char *path)
     struct dirent *entry;
 
     while (dir != NULL && (entry = readdir(dir)) != NULL)
-        if (entry->d_name[0] != '.')
-            unlink(kept_format("%s/%s", path, entry->d_name));
+        if (entry->d_name[0] != '.' && unlink(kept_format("%s/%s", path, entry->d_name)) != 0)
+            remove_dir(kept_format("%s/%s", path, entry->d_name));
     if (dir != NULL)
         closedir(dir);
     rmdir(path);

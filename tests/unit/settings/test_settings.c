@@ -264,6 +264,67 @@ Test(settings, redis_urls)
     }
 }
 
+static void cr_place(const struct redis_place *p, const char *host, unsigned port)
+{
+    cr_expect_str_eq(p->host, host);
+    cr_expect_eq(p->port, port);
+}
+
+Test(settings, redis_by_sentinel)
+{
+    struct reading r =
+        read_flags("--redis sentinel://edge:p%2Cw@h1:26380,[::1],10.0.0.3:1/my%20master/2"
+                   "?sentinel_user=s&sentinel_password=a%26b&tls=redis&tls_name=redis.internal");
+    const struct redis_url *u = &r.s.redis;
+
+    cr_assert(r.good, "%s", r.error);
+    cr_assert_eq(u->sentinel_count, 3);
+    cr_place(&u->sentinels[0], "h1", 26380);
+    cr_place(&u->sentinels[1], "::1", 26379);
+    cr_place(&u->sentinels[2], "10.0.0.3", 1);
+    cr_expect_str_eq(u->primary_name, "my master");
+    cr_expect_eq(u->db, 2);
+    cr_expect_str_eq(u->user, "edge");
+    cr_expect_str_eq(u->password, "p,w");
+    cr_expect_str_eq(u->sentinel_user, "s");
+    cr_expect_str_eq(u->sentinel_password, "a&b");
+    cr_expect_str_eq(u->tls_name, "redis.internal");
+    cr_expect(u->tls && !u->sentinel_tls);
+    r = read_flags("--redis sentinels://h/m");
+    cr_assert(r.good && u->tls && u->sentinel_tls && u->sentinel_count == 1);
+    cr_expect_str_eq(u->probe, "usher:defaults");
+    cr_assert_not(read_flags("--redis sentinel://h,h,h,h,h,h,h,h,h,h,h,h,h,h,h,h,h/m").good,
+                  "17 are too many");
+}
+
+Test(settings, redis_with_tls)
+{
+    struct reading r = read_flags("--redis-ca /ca.pem --redis-cert /c.pem --redis-key /k.pem "
+                                  "--redis-verify off --redis rediss://h --prefix {usher}:");
+
+    cr_assert(r.good, "%s", r.error);
+    cr_expect(r.s.redis.tls && !r.s.redis.files.verify);
+    cr_expect_str_eq(r.s.redis.files.ca, "/ca.pem", "kept, whichever flag comes first");
+    cr_expect_str_eq(r.s.redis.files.cert, "/c.pem");
+    cr_expect_str_eq(r.s.redis.files.key, "/k.pem");
+    cr_expect_str_eq(r.s.redis.probe, "{usher}:defaults");
+    cr_expect(read_flags("--redis rediss://h").s.redis.files.verify);
+    r = read_flags("--redis-key /k.pem");
+    cr_assert_str_eq(r.error, "--redis-key: expected --redis-cert beside it");
+}
+
+Test(settings, reading_from_replicas_needs_sentinel)
+{
+    struct reading r = read_flags("--read-from replica");
+
+    cr_assert_not(r.good);
+    cr_assert_not_null(strstr(r.error, "--read-from replica: expected --redis sentinel://"));
+    r = read_flags("--read-from replica --redis sentinel://h/m --replica-lag 3s");
+    cr_assert(r.good && r.s.read_from_replica && r.s.replica_lag_ms == 3000, "%s", r.error);
+    cr_assert_str_eq(read_flags("--read-from both").error,
+                     "--read-from: got \"both\", expected primary or replica");
+}
+
 Test(settings, wrong_redis_urls_are_refused_and_never_repeated)
 {
     static const char *const urls[] = {
@@ -276,7 +337,12 @@ Test(settings, wrong_redis_urls_are_refused_and_never_repeated)
         "redis://[::1]x",     "unix://",
         "unix:///",           "unix://rel/path",
         "unix:///s?db=x",     "unix:///s?port=1",
-        "rediss://secret@h",  "sentinel://secret@h",
+        "redis:/secret@h",    "sentinel://secret@h",
+        "sentinel://h/",      "sentinel:///m",
+        "sentinel://h:1,/m",  "sentinel://h:0/m",
+        "sentinel://h/m/x",   "sentinel://h/m?tls=on",
+        "sentinel://h/m?x=1", "redis://h?tls=both",
+        "redis://h?db=1",     "rediss://h?tls_name=",
         "redis://secret@h:x", "redis://x:secret@h/y",
     };
 

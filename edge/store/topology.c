@@ -1,0 +1,567 @@
+/* topology.c -- which Redis to read from and which to write to, now.
+ *
+ * Owns:    what is known of Sentinels, primary and replicas; the conversation with Sentinel.
+ * Thread:  control
+ * Used by: store.c, redis_link.c.
+ * Not here: speaking to Sentinel (sentinel.c); how far a replica is behind (replica.c); the view as
+ *           text (topology_text.c). */
+#include "store/topology.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "store/nearby.h"
+#include "store/replica.h"
+#include "store/sentinel.h"
+#include "store/store.h"
+
+#define LOOK_EVERY_MS 1000
+#define MEASURE_EVERY_LOOKS 30
+#define MEMORY_EVERY_LOOKS 30
+#define AVOID_MS 10000 /* a replica that was left for being stale */
+#define PROVEN_MS 3000 /* a replica is healthy for so long before one moves to it */
+
+struct topology {
+    struct loop *loop;
+    const struct settings *settings;
+    const struct redis_url *url;
+    struct topology_events events;
+    struct store_status *status;
+    struct topology_view view;
+    struct redis_link *links[LINK_USES];
+    struct sentinel *sentinel; /* NULL: a plain URL */
+    struct nearby *nearby;
+    struct timer look;
+    unsigned looks;
+    struct redis_place here; /* of a plain URL: as it says, or as a MOVED said */
+    bool moved;
+    unsigned failures; /* of a plain URL: attempts in a row */
+    unsigned silent;   /* Sentinels in a row that did not answer */
+    char silence[256]; /* the last one's reason */
+    struct replica replica;
+    uint64_t lost_ms; /* when writing ended; 0: it has not */
+    bool memory_warned, replicas_known;
+    char refusal[192];
+};
+
+/* --- where --- */
+
+static const char *text_of(const struct redis_place *p, char to[REDIS_PLACE_TEXT_SIZE])
+{
+    return redis_place_text(p, to);
+}
+
+static bool is_avoided(const struct topology *t, const struct topology_node *n)
+{
+    return n->avoid_until > loop_now_ms(t->loop);
+}
+
+/* The nearest healthy one; NULL: none. */
+static struct topology_node *best_replica(struct topology *t, bool avoided_too)
+{
+    struct topology_node *best = NULL;
+
+    for (unsigned i = 0; i < t->view.replica_count; i++) {
+        struct topology_node *n = &t->view.replicas[i];
+
+        if (n->healthy && (avoided_too || !is_avoided(t, n)) &&
+            (best == NULL || n->latency_us < best->latency_us))
+            best = n;
+    }
+    return best;
+}
+
+static struct redis_place *place_of(struct topology *t, enum link_use use)
+{
+    struct topology_view *v = &t->view;
+    struct topology_node *replica;
+
+    if (use == LINK_ASKS)
+        return &v->sentinels[v->asked].at;
+    if (t->sentinel == NULL)
+        return &t->here;
+    if (!v->primary_known)
+        return NULL;
+    if (use == LINK_WRITES || !v->reads_replicas)
+        return &v->primary.at;
+    if (!t->replicas_known)
+        return NULL;
+    replica = best_replica(t, false);
+    /* One that was left is better than a primary that is not there. */
+    if (replica == NULL && !redis_link_is_up(t->links[LINK_WRITES]))
+        replica = best_replica(t, true);
+    return replica != NULL ? &replica->at : &v->primary.at;
+}
+
+bool topology_place(struct topology *t, enum link_use use, struct redis_place *to, const char **why)
+{
+    const struct redis_place *place = place_of(t, use);
+
+    *why = NULL;
+    if (place == NULL && t->silent >= t->view.sentinel_count) {
+        snprintf(t->refusal, sizeof(t->refusal), "no Sentinel tells where %.40s is: %.70s",
+                 t->url->primary_name, t->silence);
+        *why = t->refusal;
+    }
+    if (place != NULL)
+        *to = *place;
+    return place != NULL;
+}
+
+/* Links that lead elsewhere than they should, and those that wait. */
+static void move_links(struct topology *t, const char *reason)
+{
+    for (unsigned use = LINK_READS; use <= LINK_WRITES; use++) {
+        const struct redis_place *place = place_of(t, (enum link_use)use);
+        struct redis_link *l = t->links[use];
+
+        if (place == NULL || (use == LINK_READS && t->view.reads_replicas && redis_link_is_up(l)))
+            continue; /* a replica that is read from stays so, whoever its primary is */
+        if (redis_place_equals(redis_link_place(l), place) || redis_link_place(l)->host[0] == '\0')
+            redis_link_try_now(l);
+        else
+            redis_link_move(l, reason);
+    }
+}
+
+/* --- switches --- */
+
+static struct topology_switch *open_switch(struct topology *t)
+{
+    struct topology_view *v = &t->view;
+    struct topology_switch *w;
+
+    if (v->switch_count == 0)
+        return NULL;
+    w = &v->switches[(v->switch_count - 1) % TOPOLOGY_SWITCHES_MAX];
+    return w->over ? NULL : w;
+}
+
+static void begin_switch(struct topology *t, const struct redis_place *to)
+{
+    struct topology_view *v = &t->view;
+    struct topology_switch *w = &v->switches[v->switch_count++ % TOPOLOGY_SWITCHES_MAX];
+    char from_text[REDIS_PLACE_TEXT_SIZE], to_text[REDIS_PLACE_TEXT_SIZE];
+
+    *w = (struct topology_switch){ .from = v->primary.at, .to = *to };
+    w->began_ms = t->lost_ms != 0 ? t->lost_ms : loop_now_ms(t->loop);
+    clock_wall_text(clock_wall_ms(), w->at);
+    t->status->switches++;
+    log_line(LOG_WARN, "redis_switch", "from=%s to=%s", text_of(&w->from, from_text),
+             text_of(to, to_text));
+}
+
+static void end_switch(struct topology *t)
+{
+    struct topology_switch *w = open_switch(t);
+    char text[REDIS_PLACE_TEXT_SIZE];
+
+    t->lost_ms = 0;
+    if (w == NULL || !redis_place_equals(redis_link_place(t->links[LINK_WRITES]), &w->to))
+        return;
+    w->over = true;
+    w->took_ms = loop_now_ms(t->loop) - w->began_ms;
+    log_line(LOG_INFO, "redis_switched", "to=%s ms=%llu", text_of(&w->to, text),
+             (unsigned long long)w->took_ms);
+}
+
+/* --- what Sentinel says --- */
+
+static void on_primary(void *owner, const struct redis_place *at, bool announced)
+{
+    struct topology *t = owner;
+    struct topology_view *v = &t->view;
+
+    t->silent = 0;
+    v->sentinels[v->asked].healthy = true;
+    if (v->primary_known && redis_place_equals(&v->primary.at, at))
+        return;
+    (void)announced;
+    if (v->primary_known)
+        begin_switch(t, at);
+    v->primary_known = true;
+    v->primary = (struct topology_node){ .at = *at, .healthy = true, .offset = TOPOLOGY_UNKNOWN };
+    v->primary.latency_us = TOPOLOGY_UNKNOWN;
+    snprintf(v->primary.flags, sizeof(v->primary.flags), "master");
+    move_links(t, "Sentinel names another primary");
+}
+
+static void on_latency(void *owner, const struct redis_place *at, uint64_t latency_us)
+{
+    struct topology *t = owner;
+    struct topology_node *n = topology_find(t->view.replicas, t->view.replica_count, at);
+
+    if (n != NULL)
+        n->latency_us = latency_us;
+}
+
+static void measure_all(struct topology *t)
+{
+    for (unsigned i = 0; i < t->view.replica_count; i++)
+        nearby_measure(t->nearby, &t->view.replicas[i].at);
+}
+
+static void on_replicas(void *owner, const redisReply *list)
+{
+    struct topology *t = owner;
+
+    t->replicas_known = true;
+    topology_take_replicas(&t->view, list, loop_now_ms(t->loop));
+    if (!t->view.reads_replicas)
+        return;
+    for (unsigned i = 0; i < t->view.replica_count; i++)
+        if (t->view.replicas[i].latency_us == TOPOLOGY_UNKNOWN)
+            nearby_measure(t->nearby, &t->view.replicas[i].at);
+}
+
+static void on_sentinels(void *owner, const redisReply *list)
+{
+    struct topology *t = owner;
+
+    topology_take_sentinels(&t->view, list);
+}
+
+/* On to the next; the link asks where it is. */
+static void next_sentinel(struct topology *t)
+{
+    t->view.asked = (t->view.asked + 1) % t->view.sentinel_count;
+}
+
+static void on_sentinel_failed(void *owner, const char *reason)
+{
+    struct topology *t = owner;
+    char text[REDIS_PLACE_TEXT_SIZE];
+
+    t->view.sentinels[t->view.asked].healthy = false;
+    snprintf(t->silence, sizeof(t->silence), "%.60s: %.100s",
+             text_of(&t->view.sentinels[t->view.asked].at, text), reason);
+    if (++t->silent == t->view.sentinel_count)
+        log_line(LOG_WARN, "sentinels_silent", "last=%s",
+                 log_quote(str_from(t->silence), text, 200));
+    next_sentinel(t);
+}
+
+static void on_no_primary(void *owner)
+{
+    struct topology *t = owner;
+
+    sentinel_leave(t->sentinel, "it knows no primary of that name");
+}
+
+/* --- looking after replicas and memory --- */
+
+static void set_stale(struct topology *t, const char *why)
+{
+    struct topology_link *l = &t->view.reads;
+    bool stale = why != NULL;
+
+    snprintf(l->why, sizeof(l->why), "%s", stale ? why : "");
+    if (stale == t->view.stale)
+        return;
+    t->view.stale = stale;
+    t->status->stale = stale;
+    log_line(stale ? LOG_WARN : LOG_INFO, stale ? "replica_stale" : "replica_current",
+             "reason=\"%s\"", stale ? why : "it is as its primary is");
+    t->events.stale(t->events.owner, stale);
+}
+
+/* Something better to read from than this; false when there is nothing. */
+static bool leave_replica(struct topology *t, const char *why)
+{
+    struct redis_link *l = t->links[LINK_READS];
+    struct topology_node *n =
+        topology_find(t->view.replicas, t->view.replica_count, redis_link_place(l));
+    const struct redis_place *other;
+    char text[REDIS_PLACE_TEXT_SIZE], reason[256];
+
+    if (t->sentinel == NULL)
+        return false;
+    if (n != NULL)
+        n->avoid_until = loop_now_ms(t->loop) + AVOID_MS;
+    other = place_of(t, LINK_READS);
+    if (other == NULL || redis_place_equals(other, redis_link_place(l)) ||
+        (best_replica(t, true) == NULL && !redis_link_is_up(t->links[LINK_WRITES])))
+        return false;
+    snprintf(reason, sizeof(reason), "the replica %.100s is stale: %.100s",
+             text_of(redis_link_place(l), text), why);
+    redis_link_move(l, reason);
+    return true;
+}
+
+static void on_replica_said(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct topology *t = owner;
+    const redisReply *r = reply;
+    uint64_t now = loop_now_ms(t->loop);
+    const char *why;
+
+    if (r == NULL || redis->data == NULL || redis_link_refused(t->links[LINK_READS], r))
+        return;
+    if (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_VERB)
+        replica_said(&t->replica, str_slice(r->str, r->len));
+    why = replica_is_stale(&t->replica, now, t->settings->replica_lag_ms);
+    t->view.lag_ms = replica_lag_ms(&t->replica, now);
+    if (why == NULL || !leave_replica(t, why))
+        set_stale(t, why);
+}
+
+static void on_primary_said(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct topology *t = owner;
+    const redisReply *r = reply;
+
+    if (r == NULL || redis->data == NULL)
+        return;
+    if (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_VERB) {
+        struct str text = str_slice(r->str, r->len);
+
+        t->view.primary.offset = redis_info_number(text, "master_repl_offset");
+        replica_primary_said(&t->replica, text, loop_now_ms(t->loop));
+    }
+}
+
+static void on_memory_said(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct topology *t = owner;
+    const redisReply *r = reply;
+    struct str policy;
+    char shown[64];
+
+    if (r == NULL || redis->data == NULL ||
+        (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_VERB))
+        return; /* not allowed to know */
+    policy = redis_info_field(str_slice(r->str, r->len), "maxmemory_policy");
+    t->status->evicts = policy.len > 0 && !str_equals(policy, STR("noeviction"));
+    if (t->status->evicts && !t->memory_warned)
+        log_line(LOG_WARN, "redis_evicts",
+                 "policy=%s maxmemory=%llu "
+                 "reason=\"Redis deletes records when its memory is full: set maxmemory-policy "
+                 "noeviction\"",
+                 log_quote(policy, shown, sizeof(shown)),
+                 (unsigned long long)redis_info_number(str_slice(r->str, r->len), "maxmemory"));
+    t->memory_warned = t->status->evicts;
+}
+
+/* From the primary, or from a stale replica, to a replica that has been healthy for a while. */
+static void prefer_replica(struct topology *t)
+{
+    const struct topology_node *best = best_replica(t, false);
+    struct redis_link *l = t->links[LINK_READS];
+
+    if (!t->view.reads_replicas || best == NULL || !redis_link_is_up(l) ||
+        (redis_link_server(l)->replica && !t->view.stale) ||
+        loop_now_ms(t->loop) - best->known_since < PROVEN_MS ||
+        redis_place_equals(&best->at, redis_link_place(l)))
+        return;
+    redis_link_move(l, "a replica is healthy again");
+}
+
+static void ask_about(struct redis_link *l, redisCallbackFn *fn, struct topology *t,
+                      struct str what)
+{
+    redis_link_send_for(l, fn, t, 2, (struct str[]){ STR("INFO"), what });
+}
+
+static void look_at(struct topology *t)
+{
+    struct redis_link *reads = t->links[LINK_READS], *writes = t->links[LINK_WRITES];
+
+    if (t->looks % MEMORY_EVERY_LOOKS == 0)
+        ask_about(reads, on_memory_said, t, STR("memory"));
+    if (t->looks % MEASURE_EVERY_LOOKS == MEASURE_EVERY_LOOKS - 1 && t->view.reads_replicas)
+        measure_all(t);
+    t->looks++;
+    if (t->sentinel != NULL && !redis_link_server(writes)->replica)
+        ask_about(writes, on_primary_said, t, STR("replication"));
+    if (redis_link_is_up(reads) && redis_link_server(reads)->replica)
+        ask_about(reads, on_replica_said, t, STR("replication"));
+    else if (redis_link_is_up(reads))
+        set_stale(t, NULL);
+}
+
+static void on_look(struct timer *timer)
+{
+    struct topology *t = LIST_ITEM(timer, struct topology, look);
+
+    timer_set(t->loop, &t->look, LOOK_EVERY_MS);
+    look_at(t);
+    prefer_replica(t);
+}
+
+/* --- links that went up or down --- */
+
+const char *topology_refuses(struct topology *t, enum link_use use,
+                             const struct redis_server *server)
+{
+    bool is_sentinel = strcmp(server->mode, "sentinel") == 0;
+    const struct topology_view *v = &t->view;
+
+    if (use == LINK_ASKS)
+        return is_sentinel ? NULL : "it is no Sentinel";
+    if (is_sentinel)
+        return "it is a Sentinel: --redis sentinel://HOST:PORT/NAME leads to its primary";
+    if (t->sentinel == NULL || !server->replica)
+        return NULL;
+    /* Where a primary should be; a replica that is to be read from is found in the list. */
+    if (use == LINK_READS && v->reads_replicas &&
+        topology_find(t->view.replicas, v->replica_count, redis_link_place(t->links[use])) != NULL)
+        return NULL;
+    return "READONLY it is a replica, where Sentinel said that a primary is";
+}
+
+static void log_server(struct topology *t)
+{
+    const struct redis_server *r = redis_link_server(t->links[LINK_READS]);
+    char text[REDIS_PLACE_TEXT_SIZE];
+
+    log_line(LOG_INFO, "redis", "address=%s server=%s version=%s mode=%s role=%s",
+             redis_link_place(t->links[LINK_READS])->port != 0
+                 ? text_of(redis_link_place(t->links[LINK_READS]), text)
+                 : redis_link_place(t->links[LINK_READS])->host,
+             r->name, r->version, r->mode, r->replica ? "replica" : "primary");
+}
+
+void topology_up(struct topology *t, enum link_use use)
+{
+    t->failures = 0;
+    if (use == LINK_ASKS) {
+        t->view.asked_up = true;
+        return;
+    }
+    if (use == LINK_WRITES)
+        end_switch(t);
+    if (use == LINK_READS) {
+        log_server(t);
+        t->looks = 0;
+        look_at(t); /* before anything is read there */
+        timer_set(t->loop, &t->look, LOOK_EVERY_MS);
+    }
+}
+
+/* A MOVED names the node to be at; when that one cannot be reached, the URL holds again. */
+static void follow(struct topology *t, bool was_up, const char *reason)
+{
+    struct redis_place to = t->here;
+
+    if (to.port == 0) /* of a unix socket there is no host */
+        snprintf(to.host, sizeof(to.host), "127.0.0.1");
+    if (redis_refusal_of(reason) == REFUSAL_MOVED && redis_moved_to(reason, &to)) {
+        t->here = to;
+        t->moved = true;
+        t->failures = 0;
+        move_links(t, "the slot has moved");
+    } else if (!was_up && ++t->failures >= 2 && t->moved) {
+        t->moved = false;
+        t->failures = 0;
+        snprintf(t->here.host, sizeof(t->here.host), "%s", t->url->host);
+        t->here.port = t->url->unix_socket ? 0 : t->url->port;
+    }
+}
+
+void topology_lost(struct topology *t, enum link_use use, bool was_up, const char *reason)
+{
+    struct topology_link *l = use == LINK_READS ? &t->view.reads : &t->view.writes;
+    struct topology_node *n;
+
+    if (use == LINK_ASKS) {
+        t->view.asked_up = false;
+        return;
+    }
+    snprintf(l->why, sizeof(l->why), "%.120s", reason);
+    if (use == LINK_READS)
+        t->view.stale = t->status->stale = false; /* and all is suspect until it was verified */
+    if (use == LINK_WRITES && was_up && t->lost_ms == 0) /* it may be the beginning of a switch */
+        t->lost_ms = loop_now_ms(t->loop);
+    if (t->sentinel == NULL) {
+        follow(t, was_up, reason);
+        return;
+    }
+    n = use == LINK_READS ? topology_find(t->view.replicas, t->view.replica_count,
+                                          redis_link_place(t->links[use]))
+                          : NULL;
+    if (n != NULL && !was_up)
+        n->avoid_until = loop_now_ms(t->loop) + AVOID_MS;
+    /* A replica where a primary should be: this Sentinel may be behind the others. */
+    if (redis_refusal_of(reason) == REFUSAL_READONLY && !was_up && sentinel_is_up(t->sentinel))
+        sentinel_leave(t->sentinel, "what it calls a primary is a replica");
+    else
+        sentinel_ask(t->sentinel);
+}
+
+/* --- what others call --- */
+
+struct topology *topology_open(struct loop *l, const struct settings *s, struct guard *guard,
+                               struct store_status *status, const struct topology_events *e)
+{
+    static const struct sentinel_events sentinel = { .primary = on_primary,
+                                                     .no_primary = on_no_primary,
+                                                     .replicas = on_replicas,
+                                                     .sentinels = on_sentinels,
+                                                     .failed = on_sentinel_failed };
+    struct sentinel_events events = sentinel;
+    struct topology *t = check_alloc(sizeof(*t));
+    const struct redis_url *url = &s->redis;
+
+    t->loop = l;
+    t->settings = s;
+    t->url = url;
+    t->events = *e;
+    t->status = status;
+    t->view = (struct topology_view){ .url = url,
+                                      .reads_replicas = s->read_from_replica,
+                                      .lag_ms = TOPOLOGY_UNKNOWN,
+                                      .sentinel_count = url->sentinel_count };
+    for (unsigned i = 0; i < url->sentinel_count; i++)
+        t->view.sentinels[i] =
+            (struct topology_node){ .at = url->sentinels[i], .latency_us = TOPOLOGY_UNKNOWN };
+    t->view.primary.offset = TOPOLOGY_UNKNOWN;
+    snprintf(t->here.host, sizeof(t->here.host), "%s", url->host);
+    t->here.port = url->unix_socket ? 0 : url->port;
+    timer_init(&t->look, on_look);
+    t->nearby = nearby_open(l, on_latency, t);
+    events.owner = t;
+    if (url->sentinel_count > 0)
+        t->sentinel = sentinel_open(l, url, t, guard, &events);
+    return t;
+}
+
+void topology_use(struct topology *t, enum link_use use, struct redis_link *link)
+{
+    t->links[use] = link;
+}
+
+static void see_link(struct topology_link *to, const struct redis_link *l)
+{
+    to->up = redis_link_is_up(l);
+    to->at = *redis_link_place(l);
+    to->server = *redis_link_server(l);
+    if (to->up && !to->server.replica)
+        to->why[0] = '\0';
+}
+
+const struct topology_view *topology_see(struct topology *t)
+{
+    see_link(&t->view.reads, t->links[LINK_READS]);
+    see_link(&t->view.writes, t->links[LINK_WRITES]);
+    if (!t->view.reads.server.replica)
+        t->view.lag_ms = TOPOLOGY_UNKNOWN;
+    return &t->view;
+}
+
+void topology_close(struct topology *t)
+{
+    timer_stop(&t->look);
+    nearby_close(t->nearby);
+    if (t->sentinel != NULL)
+        sentinel_close(t->sentinel);
+}
+
+void topology_free(struct topology *t)
+{
+    if (t->sentinel != NULL)
+        sentinel_free(t->sentinel);
+    nearby_free(t->nearby);
+    free(t);
+}

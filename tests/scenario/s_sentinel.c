@@ -1,0 +1,219 @@
+/* s_sentinel.c -- Redis found by Sentinel, and followed when it moves.
+ *
+ * Owns:    nothing.
+ * Thread:  the test's; the askers'.
+ * Used by: make test.
+ * Not here: reading from replicas (s_replica.c); one Redis going away (f_store_outage.c). */
+#include "harness/sentinel.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+static struct scene s;
+static struct sentinels c;
+
+static void begin(const char *flag, const char *value)
+{
+    scene_start(&s, .without_redis = true, .without_edge = true, .flags = { flag, value });
+    sentinels_start(&c, &s, 2, "");
+    s.options.redis = sentinels_url(&c);
+    s.options.unready = false;
+    scene_edge_start(&s);
+}
+
+static void end(void)
+{
+    scene_end(&s);
+}
+
+/* --- asking without a break --- */
+
+static struct asking {
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_uint asked, wrong;
+    char seen[100];
+} asking;
+
+static void *ask(void *owner)
+{
+    struct client *client = client_open(s.edge.at);
+
+    while (!atomic_load(&asking.stop)) {
+        struct response r = client_get(client, "known.test", "/");
+
+        atomic_fetch_add(&asking.asked, 1);
+        if (r.status != 200 && atomic_fetch_add(&asking.wrong, 1) == 0)
+            snprintf(asking.seen, sizeof(asking.seen), "%d %s%s", r.status, response_fault(&r),
+                     r.why);
+        if (r.status == 0)
+            break;
+    }
+    return owner;
+}
+
+static void begin_asking(void)
+{
+    await_thread(&asking.thread, ask, NULL);
+    await(atomic_load(&asking.asked) > 10);
+}
+
+static void end_asking(void)
+{
+    unsigned before = atomic_load(&asking.asked);
+
+    await(atomic_load(&asking.asked) > before + 10);
+    atomic_store(&asking.stop, true);
+    pthread_join(asking.thread, NULL);
+    cr_assert_eq(asking.wrong, 0, "%u of %u answers, first: %s", (unsigned)asking.wrong,
+                 (unsigned)asking.asked, asking.seen);
+}
+
+static void set_host(struct redis *r, const char *host, struct origin *o)
+{
+    redis_say(r, "SET usher:host:%s %s", host, origin_at(o));
+}
+
+/* Errors are written by the edge: where it writes to is seen by where they appear. */
+static void expect_edge_writes_to(struct redis *r)
+{
+    redis_say(r, "SET usher:host:bad.test nonsense");
+    await(has(redis_say(r, "HGETALL usher:errors"), "usher:host:bad.test"));
+    redis_say(r, "DEL usher:host:bad.test");
+    await(!has(redis_say(r, "HGETALL usher:errors"), "usher:host:bad.test"));
+}
+
+SCENARIO(sentinel, a_failover_fails_no_request_for_a_known_host_and_writes_after_it_are_live)
+{
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+    struct redis *primary;
+
+    begin(NULL, NULL);
+    set_host(&c.nodes[0], "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    expect_edge_writes_to(&c.nodes[0]);
+    await(has(redis_say(&c.nodes[1], "GET usher:host:known.test"), origin_at(one)));
+    begin_asking();
+    redis_kill(&c.nodes[0]);
+    primary = sentinels_primary(&c, &c.nodes[0]);
+    set_host(primary, "new.test", two);
+    await_get(&s, "new.test", "/", 200, "two");
+    end_asking();
+    set_host(primary, "known.test", two);
+    await_get(&s, "known.test", "/", 200, "two");
+    expect_edge_writes_to(primary);
+    await(scene_metric(&s, "usher_redis_switches_total") == 1);
+    cr_assert_eq(scene_logged(&s, " redis_switched "), 1);
+    cr_assert(has(scene_page(&s, "/topology"),
+                  kept_format("\"primary\":{\"address\":\"%s\"", sentinels_node(primary))),
+              "%s", scene_page(&s, "/topology"));
+    cr_assert(
+        has(scene_page(&s, "/topology?as=text"),
+            kept_format("%s -> %s, took ", sentinels_node(&c.nodes[0]), sentinels_node(primary))),
+        "%s", scene_page(&s, "/topology?as=text"));
+    end();
+    sentinels_end(&c);
+}
+
+SCENARIO(sentinel, a_primary_that_is_paused_is_left_and_not_gone_back_to)
+{
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+    struct redis *primary;
+
+    begin(NULL, NULL);
+    set_host(&c.nodes[0], "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    await(has(redis_say(&c.nodes[1], "GET usher:host:known.test"), origin_at(one)));
+    begin_asking();
+    redis_stop(&c.nodes[0]);
+    primary = sentinels_primary(&c, &c.nodes[0]);
+    set_host(primary, "known.test", two);
+    await(strcmp(scene_get(&s, "known.test", "/").text, "two") == 0);
+    redis_continue(&c.nodes[0]); /* it believes itself the primary until Sentinel tells it */
+    await_within(strcmp(sentinels_role(&c.nodes[0]), "slave") == 0, 20000);
+    set_host(primary, "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    expect_edge_writes_to(primary);
+    end_asking();
+    end();
+    sentinels_end(&c);
+}
+
+SCENARIO(sentinel, all_sentinels_may_die_while_redis_lives)
+{
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+
+    begin(NULL, NULL);
+    set_host(&c.nodes[0], "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    begin_asking();
+    for (unsigned i = 0; i < SENTINELS; i++)
+        redis_kill(&c.sentinels[i]);
+    await(scene_logged(&s, " sentinels_silent ") == 1);
+    set_host(&c.nodes[0], "known.test", two);
+    await_get(&s, "known.test", "/", 200, "two");
+    expect_edge_writes_to(&c.nodes[0]);
+    expect_metric(&s, "usher_store_reconnects_total", 0);
+    /* what was known of Redis is enough to come back to it */
+    redis_say(&c.nodes[0], "CLIENT KILL TYPE normal SKIPME yes");
+    await(scene_metric(&s, "usher_store_reconnects_total") == 1);
+    set_host(&c.nodes[0], "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    end_asking();
+    redis_restart(&c.sentinels[1]);
+    await(has(scene_page(&s, "/topology"), "\"asked\":true"));
+    end();
+    sentinels_end(&c);
+}
+
+SCENARIO(sentinel, the_next_one_is_asked_when_one_is_deaf_and_others_are_learnt)
+{
+    begin(NULL, NULL);
+    end();
+    memset(&s, 0, sizeof(s));
+    scene_start(&s, .without_redis = true, .without_edge = true);
+    redis_stop(&c.sentinels[0]);
+    s.options.redis = kept_format("sentinel://127.0.0.1:%u,127.0.0.1:%u/mymaster",
+                                  c.sentinels[0].port, c.sentinels[1].port);
+    s.options.unready = false;
+    scene_edge_start(&s);
+    await(has(scene_page(&s, "/topology"), sentinels_node(&c.sentinels[2])));
+    redis_continue(&c.sentinels[0]);
+    redis_kill(&c.sentinels[1]);
+    await_within(has(scene_page(&s, "/topology"), "\"asked\":true"), 15000);
+    scene_end(&s);
+    sentinels_end(&c);
+}
+
+SCENARIO(sentinel, what_cannot_be_found_is_said)
+{
+    scene_start(&s, .without_edge = true, .tcp = true);
+    s.options.redis = "sentinel://127.0.0.1:1,127.0.0.1:2/mymaster";
+    scene_edge_start_unready(&s);
+    cr_assert(process_awaits_log(&s.edge.process, " store_down ", AWAIT_MS));
+    cr_assert(process_awaits_log(&s.edge.process, "no Sentinel tells where mymaster is", AWAIT_MS));
+    expect_fault(&s, "a.test", "store_unavailable");
+    edge_stop(&s.edge);
+    /* a Redis where a Sentinel should be */
+    s.options.redis = kept_format("sentinel://127.0.0.1:%u/mymaster", s.redis.port);
+    scene_edge_start_unready(&s);
+    cr_assert(process_awaits_log(&s.edge.process, "it is no Sentinel", AWAIT_MS));
+    scene_end(&s);
+}
+
+SCENARIO(sentinel, a_name_that_sentinel_does_not_know_and_a_sentinel_taken_for_redis)
+{
+    begin(NULL, NULL);
+    edge_stop(&s.edge);
+    s.options.redis = kept_format("sentinel://127.0.0.1:%u/other", c.sentinels[0].port);
+    scene_edge_start_unready(&s);
+    cr_assert(process_awaits_log(&s.edge.process, "it knows no primary of that name", AWAIT_MS));
+    edge_stop(&s.edge);
+    s.options.redis = kept_format("redis://127.0.0.1:%u", c.sentinels[0].port);
+    scene_edge_start_unready(&s);
+    cr_assert(
+        process_awaits_log(&s.edge.process, "it is a Sentinel: --redis sentinel://", AWAIT_MS));
+    end();
+    sentinels_end(&c);
+}
