@@ -61,6 +61,10 @@ static const struct row store_rows[] = {
       STATUS(bad_records_seen) },
     { "usher_records_evicted_total", "counter", "Records dropped for want of room.",
       STATUS(records_evicted) },
+    { "usher_history_recorded_total", "counter", "Changes of records that this edge recorded.",
+      STATUS(history_recorded) },
+    { "usher_history_skipped_total", "counter", "Changes of records that came too fast to record.",
+      STATUS(history_skipped) },
     { "usher_cache_bytes", "gauge", "Memory taken by records and what was compiled of them.",
       STATUS(cache_bytes) },
 };

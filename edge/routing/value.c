@@ -5,7 +5,7 @@
  *
  * Owns:    nothing but the fields of a value it decoded.
  * Thread:  any (pure).
- * Used by: store/reading.c, store/recall.c.
+ * Used by: store/reading.c, store/history.c, store/recall.c.
  * Not here: what the fields mean (record.c). */
 #include "routing/value.h"
 
@@ -56,6 +56,59 @@ void value_encode(const struct value *v, struct buf *to)
     }
     free(sorted);
 }
+
+/* --- as redis-cli takes it --- */
+
+static bool is_plain(struct str word)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        char c = word.ptr[i];
+
+        if (!(c >= '0' && c <= '9') && !(str_lower(c) >= 'a' && str_lower(c) <= 'z') &&
+            (c == '\0' || strchr("_-.:/@%+=,*~[]{}()!?&", c) == NULL))
+            return false;
+    }
+    return word.len > 0;
+}
+
+static void add_quoted(struct buf *to, char c)
+{
+    static const char plain[] = "\"\\\n\r\t\a\b", letters[] = "\"\\nrtab";
+    const char *at = c != '\0' ? strchr(plain, c) : NULL;
+
+    if (at != NULL)
+        buf_printf(to, "\\%c", letters[at - plain]);
+    else if (c < ' ' || c > '~')
+        buf_printf(to, "\\x%02x", (unsigned char)c);
+    else
+        buf_add(to, &c, 1);
+}
+
+static void add_word(struct buf *to, struct str word)
+{
+    if (to->len > 0)
+        buf_add_text(to, " ");
+    if (is_plain(word)) {
+        buf_add_str(to, word);
+        return;
+    }
+    buf_add_text(to, "\"");
+    for (size_t i = 0; i < word.len; i++)
+        add_quoted(to, word.ptr[i]);
+    buf_add_text(to, "\"");
+}
+
+void value_say(const struct value *v, struct buf *to)
+{
+    if (v->kind == VALUE_STRING)
+        add_word(to, v->string);
+    for (size_t i = 0; v->kind == VALUE_HASH && i < v->count; i++) {
+        add_word(to, v->fields[i].name);
+        add_word(to, v->fields[i].value);
+    }
+}
+
+/* --- back --- */
 
 static bool take_part(struct str *rest, struct str *part)
 {

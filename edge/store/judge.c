@@ -29,6 +29,8 @@ static void judge_presence(struct store *s, struct record *r)
     r->was_known = r->known;
     r->was_present = r->present;
     r->verdict = VERDICT_NONE;
+    r->is_new = d != NULL && (!r->known || r->present == d->absent ||
+                              (r->present && r->value_hash != d->value_hash));
     if (d == NULL)
         return;
     if (d->absent && verify_withholds(s, r)) {
@@ -344,8 +346,10 @@ static void finish(struct store *s, struct record *r)
     bool read = r->verdict != VERDICT_NONE, withheld = r->verdict == VERDICT_WITHHELD;
 
     r->in_round = false;
-    if (read)
+    if (read) {
+        history_note(s, r);
         keep_value(r);
+    }
     if (read && !withheld && r->keep)
         deadline_set(s, r, r->reading->absent ? -1 : r->reading->ttl_ms);
     if (!read)

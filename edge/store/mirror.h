@@ -67,7 +67,7 @@ struct record {
     bool wanted;   /* a lookup asks for it */
     bool missing;  /* withheld */
     bool deleted;  /* absent, and we saw it go */
-    bool was_known, was_present, keep, marked; /* while a round is judged */
+    bool was_known, was_present, is_new, keep, marked; /* while a round is judged */
     bool in_round, in_flight, to_read, is_hash;
     uint16_t name_len;
     char name[];

@@ -5,6 +5,7 @@
 #include "net/guard.h"
 #include "store/barrier.h"
 #include "store/errors.h"
+#include "store/history.h"
 #include "store/lookups.h"
 #include "store/mirror.h"
 #include "store/presence.h"
@@ -31,6 +32,7 @@ struct store {
     struct errors errors;
     struct barrier barrier;
     struct presence presence;
+    struct history history;
     struct changes *open;  /* what goes out next; NULL: nothing yet */
     struct turn_end flush; /* at the end of the turn in which something was added to it */
     uint64_t round;

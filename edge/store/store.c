@@ -124,6 +124,7 @@ static void on_writer_up(void *owner)
 {
     errors_link_up(owner);
     barrier_writer_up(owner);
+    history_writer_up(owner);
     presence_announce(owner);
 }
 
@@ -200,6 +201,7 @@ struct store *store_open(struct loop *l, const struct settings *settings, struct
     errors_init(s);
     barrier_init(s);
     presence_init(s);
+    history_init(s);
     s->starting = true;
     open_links(s);
     return s;
@@ -266,6 +268,7 @@ void store_free(struct store *s)
     lookups_free(s);
     errors_free(s);
     barrier_free(s);
+    history_free(s);
     mirror_free(&s->mirror);
     redis_link_free(s->reader);
     redis_link_free(s->writer);

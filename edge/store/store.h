@@ -48,6 +48,7 @@ struct store_status {
     uint64_t switches; /* the primary moved, as Sentinel says */
     uint64_t reconnects, rounds, reads, pushes, lookups, lookups_refused;
     uint64_t bad_records_seen, records_evicted;
+    uint64_t history_recorded, history_skipped;         /* changes of records */
     uint64_t records_good, records_bad, records_absent; /* held now */
     uint64_t cache_bytes;
 };

@@ -86,3 +86,25 @@ Test(value, cut_or_damaged_bytes_are_refused_or_shorter)
         }
     buf_free(&b);
 }
+
+Test(value, is_said_as_redis_cli_takes_it)
+{
+    const struct value_field fields[] = { { STR("to"), STR("10.0.0.1:80 10.0.0.2:80") },
+                                          { STR(""), STR("a\"b\\c\n\x01\xff") },
+                                          { STR("https"), STR("off") } };
+    struct value hash = { .kind = VALUE_HASH, .fields = fields, .count = 3 };
+    struct value string = { .kind = VALUE_STRING, .string = STR("service:web") };
+    struct buf b = { 0 };
+
+    value_say(&hash, &b);
+    cr_assert_eq(
+        b.len,
+        strlen("to \"10.0.0.1:80 10.0.0.2:80\" \"\" \"a\\\"b\\\\c\\n\\x01\\xff\" https off"));
+    cr_assert(memcmp(b.ptr,
+                     "to \"10.0.0.1:80 10.0.0.2:80\" \"\" \"a\\\"b\\\\c\\n\\x01\\xff\" https off",
+                     b.len) == 0);
+    buf_clear(&b);
+    value_say(&string, &b);
+    cr_assert(b.len == 11 && memcmp(b.ptr, "service:web", 11) == 0);
+    buf_free(&b);
+}
