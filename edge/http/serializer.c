@@ -61,10 +61,30 @@ static bool is_verbatim(const struct head *h, const struct field *f)
            h->base[f->value_at + f->value_len] == '\r';
 }
 
-/* Writes the fields that `drops` leaves. Neighbours that stand in the bytes as we would write them
+/* Is a field of this name taken away or replaced, by the edits from `from` on? */
+static bool is_edited(const struct request_out *r, uint32_t from, struct str name)
+{
+    for (uint32_t i = from; i < r->edit_count; i++)
+        if (str_equals_nocase(r->edits[i].name, name))
+            return true;
+    return false;
+}
+
+static void put_edits(struct out *o, const struct request_out *r)
+{
+    for (uint32_t i = 0; i < r->edit_count; i++) {
+        if (r->edits[i].value.ptr == NULL || is_edited(r, i + 1, r->edits[i].name))
+            continue;
+        put(o, r->edits[i].name);
+        put_field(o, STR(": "), r->edits[i].value);
+    }
+}
+
+/* Writes the fields that `drops` and the edits of `r` (NULL: none) leave. Neighbours that stand in the bytes as we would write them
  * are copied together: that is most of most heads. */
 static void put_fields(struct out *o, const struct head *h,
-                       bool (*drops)(const struct head *h, unsigned id))
+                       bool (*drops)(const struct head *h, unsigned id),
+                       const struct request_out *r)
 {
     const char *run = NULL, *run_end = NULL;
 
@@ -73,7 +93,8 @@ static void put_fields(struct out *o, const struct head *h,
         const char *start = h->base + f->name_at;
 
         if ((f->id != FIELD_OTHER && drops(h, f->id)) ||
-            (h->connection_names_fields && head_lists(h, FIELD_CONNECTION, head_name(h, f))))
+            (h->connection_names_fields && head_lists(h, FIELD_CONNECTION, head_name(h, f))) ||
+            (r != NULL && r->edit_count > 0 && is_edited(r, 0, head_name(h, f))))
             continue;
         if (run != NULL && run_end == start && is_verbatim(h, f)) {
             run_end = h->base + f->value_at + f->value_len + 2;
@@ -148,8 +169,9 @@ size_t serializer_request(char *to, size_t room, const struct head *h, const str
         put(&o, r->query);
     }
     put(&o, STR(" HTTP/1.1\r\n"));
-    put_field(&o, STR("Host: "), r->authority);
-    put_fields(&o, h, request_drops);
+    put_field(&o, STR("Host: "), r->host);
+    put_fields(&o, h, request_drops, r);
+    put_edits(&o, r);
     put_request_framing(&o, h);
     put_field(&o, STR("X-Forwarded-For: "), r->client_ip);
     put_field(&o, STR("X-Forwarded-Proto: "), r->scheme);
@@ -186,7 +208,7 @@ size_t serializer_response(char *to, size_t room, const struct head *h,
     put_number(&o, r->status);
     put(&o, STR(" "));
     put_field(&o, clean_reason(h), STR(""));
-    put_fields(&o, h, response_drops);
+    put_fields(&o, h, response_drops, NULL);
     if (h->status == 101)
         put(&o, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
     else if (r->close)

@@ -4,15 +4,21 @@
 #ifndef HTTP_SERIALIZER_H
 #define HTTP_SERIALIZER_H
 
+#include "base/header_edit.h"
 #include "http/head.h"
 
 /* A request to an endpoint. */
 struct request_out {
     struct str method, path, query; /* query.ptr NULL: none */
-    struct str authority;           /* Host */
+    struct str host;                /* sent as Host */
+    struct str authority;           /* as the client sent it: X-Forwarded-Host */
     struct str client_ip, scheme;
     struct str id;  /* ours, for Via and CDN-Loop */
     bool forwarded; /* also Forwarded (RFC 7239) */
+    /* Of the client's fields; of several for one name the last holds. None names a field that is
+     * ours to say, or that frames the message. */
+    const struct header_edit *edits;
+    uint32_t edit_count;
 };
 
 /* A response to a client over HTTP/1. */
@@ -26,7 +32,7 @@ struct response_out {
 };
 
 /* The most bytes that a serializer adds to a head's own. */
-#define SERIALIZER_ROOM 8192
+#define SERIALIZER_ROOM (24 * 1024)
 
 /* Both return the length, or 0 when `room` is too small. `body` of the head decides the framing
  * fields of a request. */

@@ -72,6 +72,8 @@ void access_line_write(struct exchange *x)
         add_text(b, "fault", str_from(fault_row(x->fault)->name));
     if (x->tenant != NULL)
         add_text(b, "tenant", str_from(x->tenant->id));
+    if (x->route != NULL)
+        add_text(b, "route", x->route->name);
     if (x->service != NULL)
         add_text(b, "service", str_from(x->service->name));
     if (x->endpoint != NULL)

@@ -3,7 +3,8 @@
  * Owns:    each exchange from exchange_new to the reaping after its end.
  * Thread:  its worker.
  * Used by: session.c and upstream.c, which report what happens.
- * Not here: HTTP/1 on either side (session.c, upstream.c); tables (sites.c); faults' text. */
+ * Not here: HTTP/1 on either side (session.c, upstream.c); tables (sites.c); what a site says
+ *           (match.c); faults' text. */
 #include "proxy/exchange.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "http/parser.h"
 #include "proxy/access_line.h"
+#include "proxy/match.h"
 #include "proxy/reply.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
@@ -59,8 +61,12 @@ static void unpin(struct exchange *x)
 
     if (x->service != NULL)
         sites_unpin(s, &x->service->object);
+    if (x->routes != NULL)
+        sites_unpin(s, &x->routes->object);
     if (x->tenant != NULL)
         sites_unpin(s, &x->tenant->object);
+    if (x->defaults != NULL)
+        sites_unpin(s, &x->defaults->object);
     if (x->site != NULL)
         sites_unpin(s, &x->site->object);
 }
@@ -92,7 +98,8 @@ static void recycle(struct exchange *x)
     if (x->head_copy != x->head_inline)
         free(x->head_copy);
     free(x->path_copy);
-    x->head_copy = x->path_copy = NULL;
+    free(x->path_made);
+    x->head_copy = x->path_copy = x->path_made = NULL;
     if (x->w->spare_count >= SPARE_MOST) {
         head_free(&x->request);
         head_free(&x->response);
@@ -105,7 +112,11 @@ static void recycle(struct exchange *x)
     x->path = (struct str){ NULL, 0 };
     x->site = NULL;
     x->tenant = NULL;
+    x->routes = NULL;
+    x->defaults = NULL;
     x->service = NULL;
+    x->route = NULL;
+    x->action = NULL;
     x->balanced = NULL;
     x->endpoint = NULL;
     x->upstream = NULL;
@@ -212,74 +223,43 @@ static enum verdict resolve(struct exchange *x)
     return fail(x, FAULT_store_busy);
 }
 
-/* The first field that says something: the host's own, then its tenant's. */
-static enum tenant_status status_of(const struct exchange *x)
-{
-    if (x->site->fields.status != STATUS_UNSET)
-        return x->site->fields.status;
-    if (x->tenant != NULL && x->tenant->fields.status != STATUS_UNSET)
-        return x->tenant->fields.status;
-    return STATUS_ACTIVE;
-}
-
 static enum verdict match(struct exchange *x)
 {
-    struct sites *s = &x->w->sites;
-    const struct action *to = &x->site->fields.to;
+    enum fault fault = match_request(x);
 
-    if (x->site->bad)
-        return fail(x, FAULT_bad_record);
-    if (x->site->has_tenant) {
-        x->tenant = (struct tenant *)sites_pin(s, OBJECT_TENANT, x->site->tenant_slot);
-        if (x->tenant == NULL)
-            return fail(x, FAULT_tenant_gone);
-        if (x->tenant->bad)
-            return fail(x, FAULT_bad_record);
-    }
-    switch (status_of(x)) {
-    case STATUS_MAINTENANCE:
-        return fail(x, FAULT_maintenance);
-    case STATUS_SUSPENDED:
-        return fail(x, FAULT_suspended);
-    default:
-        break;
-    }
-    if (to->kind == ACTION_UNSET && x->tenant != NULL)
-        to = &x->tenant->fields.to;
-    switch (to->kind) {
-    case ACTION_UNSET:
-        return fail(x, FAULT_no_route);
-    case ACTION_ENDPOINTS:
-        x->balanced = to->own;
-        break;
-    case ACTION_SERVICE:
-        x->service = (struct service *)sites_pin(s, OBJECT_SERVICE, to->service_slot);
-        if (x->service == NULL)
-            return fail(x, FAULT_no_endpoint);
-        if (x->service->bad)
-            return fail(x, FAULT_bad_record);
-        x->balanced = x->service;
-        break;
-    default:
-        CHECK(!"a tenant or a host has no other action");
+    if (fault == FAULT_NONE && x->balanced == NULL)
+        fault = reply_action(x);
+    if (fault != FAULT_NONE)
+        return fail(x, fault);
+    if (x->balanced == NULL) {
+        end(x);
+        return ENDED;
     }
     x->step = STEP_CHOOSE;
     return MORE;
 }
 
-/* Whose slot keeps the round-robin position: the named service's, or of whoever lists endpoints. */
-static const struct object *balanced_by(const struct exchange *x)
+/* Where the round-robin position is kept: with the named service, or with whoever lists endpoints. */
+static uint32_t *cursor(struct exchange *x)
 {
+    struct sites *s = &x->w->sites;
+
     if (x->service != NULL)
-        return &x->service->object;
-    return x->site->fields.to.kind == ACTION_ENDPOINTS ? &x->site->object : &x->tenant->object;
+        return sites_cursor(s, &x->service->object);
+    if (x->route != NULL)
+        return &x->w->rule_cursors[(x->routes->object.ref.slot * 31 +
+                                    (uint32_t)(x->route - x->routes->items)) %
+                                   WORKER_RULE_CURSORS];
+    if (x->action == &x->site->fields.to)
+        return sites_cursor(s, &x->site->object);
+    if (x->tenant != NULL && x->action == &x->tenant->fields.to)
+        return sites_cursor(s, &x->tenant->object);
+    return sites_cursor(s, &x->defaults->object);
 }
 
 static enum verdict choose(struct exchange *x)
 {
-    uint32_t *cursor = sites_cursor(&x->w->sites, balanced_by(x));
-
-    x->endpoint = balance_choose(x->balanced, cursor, &x->w->random);
+    x->endpoint = balance_choose(x->balanced, cursor(x), &x->w->random);
     if (x->endpoint == NULL)
         return fail(x, FAULT_no_endpoint);
     x->step = STEP_CONNECT;

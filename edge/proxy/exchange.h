@@ -33,12 +33,13 @@ struct client_side {
     bool (*is_blocked)(void *session);
     /* Client's address without port, for headers and logs. */
     struct str (*client_ip)(void *session);
+    const struct address *(*client_address)(void *session);
 };
 
 enum step {
     STEP_READ,    /* the request head is being read */
     STEP_RESOLVE, /* host -> site -> tenant; may wait for control */
-    STEP_MATCH,   /* what the site says: serve, refuse, where to */
+    STEP_MATCH,   /* what the site, its tenant and its rules say: where to, or what to answer */
     STEP_CHOOSE,  /* service -> endpoint */
     STEP_CONNECT, /* endpoint -> upstream, pooled or new */
     STEP_FORWARD, /* send the request head */
@@ -67,8 +68,15 @@ struct exchange {
     struct sites_waiter waiter;
     struct site *site;              /* pinned */
     struct tenant *tenant;          /* pinned; NULL */
+    struct routes *routes;          /* pinned; NULL: its tenant has no rules */
+    struct defaults *defaults;      /* pinned; NULL: there are none */
     struct service *service;        /* pinned, when named; NULL */
-    const struct service *balanced; /* service, or the unnamed one of site or tenant */
+    const struct route *route;      /* of `routes`, that the request meets; NULL */
+    const struct action *action;    /* the route's, or a `to` */
+    const struct service *balanced; /* service, or the unnamed one of `action` */
+    struct str path_sent;           /* to the endpoint */
+    char *path_made;                /* heap: path_sent, where it was rewritten; NULL */
+    uint32_t timeout_ms;            /* of the endpoint, instead of --response-timeout */
     const struct endpoint *endpoint;
     struct upstream *upstream; /* owns until given back to the pool */
 

@@ -2,9 +2,14 @@
 #ifndef PROXY_REPLY_H
 #define PROXY_REPLY_H
 
+#include "base/fault.h"
+
 struct exchange;
 
 /* Answers with x->fault's status, its name in Usher-Fault and a sentence as text. */
 void reply_fault(struct exchange *x);
+
+/* Answers as x->action says, a redirect or a text; or the fault why it cannot. */
+enum fault reply_action(struct exchange *x);
 
 #endif

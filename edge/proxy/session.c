@@ -403,6 +403,7 @@ void session_open(struct worker *w, int fd, const struct address *client)
     char text[ADDRESS_TEXT_SIZE];
 
     s->w = w;
+    s->client = *client;
     address_ip_text(client, text);
     s->client_ip_len = (uint8_t)strlen(text);
     memcpy(s->client_ip, text, s->client_ip_len);

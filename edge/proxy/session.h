@@ -31,6 +31,7 @@ struct session {
     struct timer timer;
     struct turn_end again; /* kept bytes are to be fed */
     enum session_phase phase;
+    struct address client;
     uint8_t client_ip_len;
     char client_ip[46];
     bool paused;  /* the exchange takes no body now */

@@ -215,6 +215,13 @@ static struct str client_ip(void *session)
     return str_slice(s->client_ip, s->client_ip_len);
 }
 
+static const struct address *client_address(void *session)
+{
+    const struct session *s = session;
+
+    return &s->client;
+}
+
 const struct client_side session_side = {
     .send_head = send_head,
     .send_body = send_body,
@@ -227,4 +234,5 @@ const struct client_side session_side = {
     .tunnel = begin_tunnel,
     .is_blocked = is_blocked,
     .client_ip = client_ip,
+    .client_address = client_address,
 };

@@ -153,7 +153,7 @@ static void on_read(struct conn *c, const char *bytes, size_t len)
     switch (u->state) {
     case UPSTREAM_HEAD:
     case UPSTREAM_BODY:
-        set_timer(u, u->w->settings->response_timeout_ms);
+        set_timer(u, u->exchange->timeout_ms);
         if (from > 0) { /* read behind what was kept, see place() */
             bytes = u->kept;
             len += from;
@@ -244,13 +244,13 @@ static void on_timer(struct timer *t)
         break;
     case UPSTREAM_HEAD:
         if (!u->request_sent && !conn_is_blocked(&u->conn)) /* the client is still sending */
-            set_timer(u, u->w->settings->response_timeout_ms);
+            set_timer(u, u->exchange->timeout_ms);
         else
             lose(u, FAULT_response_timeout);
         break;
     case UPSTREAM_BODY:
         if (u->exchange->upstream_paused)
-            set_timer(u, u->w->settings->response_timeout_ms);
+            set_timer(u, u->exchange->timeout_ms);
         else
             lose(u, FAULT_response_timeout);
         break;
@@ -347,8 +347,9 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
     struct gather *g = &u->w->to_upstream;
     struct request_out out = {
         .method = parser_method_name(x->request.method),
-        .path = x->path,
+        .path = x->path_sent,
         .query = x->target.query,
+        .host = x->target.authority,
         .authority = x->target.authority,
         .client_ip = x->client->client_ip(x->session),
         .scheme = STR("http"),
@@ -356,6 +357,12 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
         .forwarded = u->w->settings->forwarded,
     };
 
+    if (x->route != NULL) {
+        if (x->route->host.len > 0)
+            out.host = x->route->host;
+        out.edits = x->route->edits;
+        out.edit_count = x->route->edit_count;
+    }
     g->text_len = serializer_request(g->text, g->text_room, &x->request, &out);
     return g->text_len > 0;
 }
@@ -371,7 +378,7 @@ bool upstream_flush(struct upstream *u, bool last, struct str trailers)
 {
     bool chunked = u->exchange->request.body == BODY_CHUNKED;
 
-    set_timer(u, u->w->settings->response_timeout_ms);
+    set_timer(u, u->exchange->timeout_ms);
     if (last)
         u->request_sent = true;
     return gather_flush(&u->w->to_upstream, &u->conn, chunked, last, trailers);
@@ -384,7 +391,7 @@ void upstream_pause(struct upstream *u)
 
 void upstream_resume(struct upstream *u)
 {
-    set_timer(u, u->w->settings->response_timeout_ms);
+    set_timer(u, u->exchange->timeout_ms);
     conn_read(&u->conn, true);
 }
 

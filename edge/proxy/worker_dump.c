@@ -47,6 +47,14 @@ static void dump_exchange(const struct exchange *x, struct buf *json)
         buf_add_text(json, ",\"path\":");
         buf_add_json(json, x->path);
     }
+    if (x->tenant != NULL) {
+        buf_add_text(json, ",\"tenant\":");
+        buf_add_json(json, str_from(x->tenant->id));
+    }
+    if (x->route != NULL) {
+        buf_add_text(json, ",\"route\":");
+        buf_add_json(json, x->route->name);
+    }
     if (x->endpoint != NULL)
         buf_printf(json, ",\"endpoint\":\"%s\"", address_text(&x->endpoint->address, address));
     if (x->upstream != NULL)

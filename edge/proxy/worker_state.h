@@ -12,7 +12,8 @@
 #include "proxy/upstream_pool.h"
 #include "proxy/worker.h"
 
-#define DATE_TEXT_SIZE 32 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+#define WORKER_RULE_CURSORS 1024 /* shared by rules when there are more */
+#define DATE_TEXT_SIZE 32        /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
 struct worker {
     unsigned index;
@@ -36,6 +37,8 @@ struct worker {
     struct sites sites;
     struct upstream_pool pool;
     struct random random;
+    uint32_t rule_cursors[WORKER_RULE_CURSORS]; /* balancing of endpoints that a rule lists */
+    char *path_form;                            /* scratch: the form that rules are matched on */
 
     struct list sessions;
     unsigned session_count;

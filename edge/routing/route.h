@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/buf.h"
+#include "base/header_edit.h"
 #include "routing/service.h"
 
 enum action_kind {
@@ -41,10 +42,6 @@ struct action {
 
 /* Which part of a split has this client's hash; shares are as the weights say, to the last hash. */
 const struct split_part *action_split(const struct action *action, uint64_t hash);
-
-struct header_edit {
-    struct str name, value; /* value.ptr NULL: taken away */
-};
 
 struct route {
     struct str name;

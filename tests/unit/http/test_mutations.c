@@ -111,6 +111,7 @@ Test(mutations, what_is_let_through_is_read_in_one_way)
             struct request_out out = { .method = parser_method_name(in.head.method),
                                        .path = str_slice(path, path_len),
                                        .query = in.target.query,
+                                       .host = in.target.authority,
                                        .authority = in.target.authority,
                                        .client_ip = STR("10.0.0.1"),
                                        .scheme = STR("http"),

@@ -25,6 +25,7 @@ static const char *request_as_sent(const char *text, bool forwarded)
     struct request_out out = { .method = STR("GET"),
                                .path = STR("/p"),
                                .query = STR("q"),
+                               .host = STR("shop.example"),
                                .authority = STR("shop.example"),
                                .client_ip = STR("2001:db8::7"),
                                .scheme = STR("http"),

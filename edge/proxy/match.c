@@ -1,0 +1,259 @@
+/* match.c -- what the site, its tenant, the tenant's rules and the defaults say of a request.
+ *
+ * Each field is taken from the first that says it: the host's own, the tenant's, the defaults.
+ * Rules go before every `to`.
+ *
+ * Owns:    nothing; what it pins, the exchange lets go of.
+ * Thread:  its worker.
+ * Used by: exchange.c.
+ * Not here: which rule holds (routing/); which endpoint (exchange.c). */
+#include "proxy/match.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "http/parser.h"
+#include "proxy/exchange.h"
+#include "proxy/worker_state.h"
+#include "routing/rewrite.h"
+
+#define LAYERS 3
+#define RETRY_AFTER_S 30
+#define HTTPS_URL "https://$host$uri"
+
+/* RFC 9110 15.4.9; the port of https:// is not ours to know, so it is the usual one. */
+static const struct action to_https = { .kind = ACTION_REDIRECT,
+                                        .code = 308,
+                                        .text = { HTTPS_URL, sizeof(HTTPS_URL) - 1 } };
+
+/* What says something of this request, the strongest first; NULL: nothing more. */
+static const struct tenant_fields *layer(const struct exchange *x, unsigned i)
+{
+    static const struct tenant_fields silent;
+
+    switch (i) {
+    case 0:
+        return &x->site->fields;
+    case 1:
+        return x->tenant != NULL ? &x->tenant->fields : &silent;
+    default:
+        return x->defaults != NULL ? &x->defaults->fields : &silent;
+    }
+}
+
+/* The first word on `member`; 0 (unset): nobody says it. */
+#define SAID(x, member)                                                                            \
+    (layer(x, 0)->member   ? layer(x, 0)->member                                                   \
+     : layer(x, 1)->member ? layer(x, 1)->member                                                   \
+                           : layer(x, 2)->member)
+
+uint32_t match_retry_after(const struct exchange *x)
+{
+    uint32_t seconds = SAID(x, retry_after_s);
+
+    return seconds != 0 ? seconds : RETRY_AFTER_S;
+}
+
+struct str match_page(const struct exchange *x)
+{
+    for (unsigned i = 0; i < LAYERS; i++)
+        if (layer(x, i)->page.ptr != NULL)
+            return layer(x, i)->page;
+    return str_slice(NULL, 0);
+}
+
+/* --- pins --- */
+
+static enum fault pin_layers(struct exchange *x)
+{
+    struct sites *s = &x->w->sites;
+
+    if (x->site->bad)
+        return FAULT_bad_record;
+    x->defaults = (struct defaults *)sites_pin(s, OBJECT_DEFAULTS, 0);
+    if (!x->site->has_tenant)
+        return FAULT_NONE;
+    x->tenant = (struct tenant *)sites_pin(s, OBJECT_TENANT, x->site->tenant_slot);
+    if (x->tenant == NULL)
+        return FAULT_tenant_gone;
+    if (x->tenant->bad)
+        return FAULT_bad_record;
+    x->routes = (struct routes *)sites_pin(s, OBJECT_ROUTES, x->tenant->routes_slot);
+    return FAULT_NONE;
+}
+
+/* A service may have got its owner after it was named here. */
+static bool may_use(const struct exchange *x, const struct service *service)
+{
+    if (service->owner[0] == '\0')
+        return true;
+    return x->tenant != NULL && strcmp(x->tenant->id, service->owner) == 0;
+}
+
+static enum fault pin_service(struct exchange *x, uint32_t slot)
+{
+    x->service = (struct service *)sites_pin(&x->w->sites, OBJECT_SERVICE, slot);
+    if (x->service == NULL)
+        return FAULT_no_endpoint;
+    if (x->service->bad)
+        return FAULT_bad_record;
+    if (!may_use(x, x->service))
+        return FAULT_service_forbidden;
+    x->balanced = x->service;
+    return FAULT_NONE;
+}
+
+/* --- rules --- */
+
+static struct str nth_header(void *owner, struct str name, unsigned n)
+{
+    const struct head *h = owner;
+
+    for (unsigned i = 0; i < h->count; i++)
+        if (str_equals_nocase(head_name(h, &h->fields[i]), name) && n-- == 0)
+            return head_value(h, &h->fields[i]);
+    return str_slice(NULL, 0);
+}
+
+static struct str single_slashes(struct str path, char *to)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < path.len; i++)
+        if (path.ptr[i] != '/' || len == 0 || to[len - 1] != '/')
+            to[len++] = path.ptr[i];
+    return str_slice(to, len);
+}
+
+static const struct route *find_route(struct exchange *x)
+{
+    struct worker *w = x->w;
+    struct route_request q = { .owner = &x->request,
+                               .header = nth_header,
+                               .method = parser_method_name(x->request.method),
+                               .path = x->path,
+                               .query = x->target.query,
+                               .client = x->client->client_address(x->session),
+                               .websocket = x->request.upgrade };
+
+    if (memmem(q.path.ptr, q.path.len, "//", 2) != NULL)
+        q.path = single_slashes(q.path, w->path_form);
+    return routes_match(x->routes, &q, NULL);
+}
+
+static const struct action *find_action(struct exchange *x)
+{
+    if (x->routes != NULL && x->routes->count > 0)
+        x->route = find_route(x);
+    if (x->route != NULL)
+        return &x->route->action;
+    for (unsigned i = 0; i < LAYERS; i++)
+        if (layer(x, i)->to.kind != ACTION_UNSET)
+            return &layer(x, i)->to;
+    return NULL;
+}
+
+/* --- the path --- */
+
+static bool is_raw(const struct exchange *x)
+{
+    return SAID(x, path) == PATH_RAW;
+}
+
+struct str match_own_path(const struct exchange *x)
+{
+    struct str path = is_raw(x) ? x->target.path : x->path;
+
+    return path.ptr[0] == '/' ? path : STR("/");
+}
+
+/* As the client wrote it, if that is wanted; but what a rule strips may stand there in another
+ * form, and then it is the normal form that is stripped. */
+static struct str path_to_rewrite(const struct exchange *x)
+{
+    size_t len;
+
+    if (!is_raw(x))
+        return x->path;
+    if (x->route != NULL && x->route->strip.len > 0 &&
+        !rewrite_strips(x->route->strip, x->target.path, &len) &&
+        rewrite_strips(x->route->strip, x->path, &len))
+        return x->path;
+    return x->target.path;
+}
+
+static bool make_path(struct exchange *x)
+{
+    const struct route *route = x->route;
+
+    x->path_sent = path_to_rewrite(x);
+    if (route == NULL || route->strip.len + route->prepend.len == 0)
+        return true;
+    x->path_made = malloc(route->prepend.len + x->path_sent.len + 1);
+    if (x->path_made == NULL)
+        return false;
+    x->path_sent = str_slice(x->path_made, rewrite_path(route, x->path_sent, x->path_made));
+    return true;
+}
+
+/* --- the whole --- */
+
+static enum fault find_where_to(struct exchange *x)
+{
+    const struct action *a = x->action;
+    uint64_t hash;
+
+    switch (a->kind) {
+    case ACTION_SERVICE:
+        return pin_service(x, a->service_slot);
+    case ACTION_ENDPOINTS:
+        x->balanced = a->own;
+        return FAULT_NONE;
+    case ACTION_SPLIT:
+        hash = rewrite_client_hash(x->client->client_address(x->session), str_from(x->tenant->id),
+                                   x->route->name);
+        return pin_service(x, action_split(a, hash)->service_slot);
+    case ACTION_DENY:
+        return FAULT_denied;
+    case ACTION_REDIRECT:
+    case ACTION_RESPOND:
+        return FAULT_NONE;
+    case ACTION_UNSET:
+        break;
+    }
+    return FAULT_no_route;
+}
+
+enum fault match_request(struct exchange *x)
+{
+    enum fault fault = pin_layers(x);
+
+    if (fault != FAULT_NONE)
+        return fault;
+    switch (SAID(x, status)) {
+    case STATUS_MAINTENANCE:
+        return FAULT_maintenance;
+    case STATUS_SUSPENDED:
+        return FAULT_suspended;
+    case STATUS_UNSET:
+    case STATUS_ACTIVE:
+        break;
+    }
+    if (x->routes != NULL && x->routes->bad)
+        return FAULT_bad_record;
+    if (SAID(x, https) == HTTPS_REDIRECT) { /* whoever is here came without TLS */
+        x->action = &to_https;
+        return FAULT_NONE;
+    }
+    x->action = find_action(x);
+    if (x->action == NULL)
+        return FAULT_no_route;
+    if (!make_path(x))
+        return FAULT_out_of_memory;
+    x->timeout_ms = x->route != NULL ? x->route->timeout_ms : 0;
+    if (x->timeout_ms == 0)
+        x->timeout_ms = SAID(x, timeout_ms);
+    if (x->timeout_ms == 0)
+        x->timeout_ms = x->w->settings->response_timeout_ms;
+    return find_where_to(x);
+}
