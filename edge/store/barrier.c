@@ -138,7 +138,8 @@ static bool move(struct barrier *b, enum token_step from, enum token_step to)
 static void drop_first(struct barrier *b, size_t count)
 {
     b->count -= count;
-    memmove(b->tokens, b->tokens + count, b->count * sizeof(*b->tokens));
+    if (count > 0)
+        memmove(b->tokens, b->tokens + count, b->count * sizeof(*b->tokens));
 }
 
 /* Whoever waits for one that found no room sees it in usher:edge:<id>, by a newer one's. */

@@ -20,6 +20,7 @@ struct given {
 static struct given read_line(const char *line)
 {
     static struct given g;
+    static char text[512]; /* words point into it */
     const struct verb_flag flags[] = {
         { "json", 0, NULL, VERB_FLAG_SWITCH, &g.json, "as JSON" },
         { "method", 'X', "METHOD", VERB_FLAG_TEXT, &g.method, "the method" },
@@ -34,9 +35,10 @@ static struct given read_line(const char *line)
                                       .settings = "admin",
                                       .words_least = 1,
                                       .words_most = 2 };
-    char *argv[32], *rest, *text = strdup(line); /* kept: words point into it */
+    char *argv[32], *rest;
     int argc = 0;
 
+    snprintf(text, sizeof(text), "%s", line);
     memset(&g, 0, sizeof(g));
     g.timeout_ms = 10000;
     for (char *w = strtok_r(text, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
