@@ -12,6 +12,7 @@ int serve_verb(int argc, char **argv);
 int check_verb(int argc, char **argv);
 int wait_verb(int argc, char **argv);
 int edges_verb(int argc, char **argv);
+int topology_verb(int argc, char **argv);
 int version_verb(int argc, char **argv);
 
 #endif

@@ -30,7 +30,7 @@ struct tls_client {
     mbedtls_ssl_context session;
     mbedtls_x509_crt ca, own;
     mbedtls_pk_context key;
-    bool verify, shaken, over, waits_to_read;
+    bool verify, shaken, has_read, over, waits_to_read;
     char address[INET6_ADDRSTRLEN]; /* to be checked by ourselves; "" = none */
     size_t unfinished;              /* of the last write */
     char error[TLS_CLIENT_ERROR_SIZE];
@@ -46,7 +46,7 @@ static int send_bytes(void *owner, const unsigned char *bytes, size_t len)
     if (n >= 0)
         return (int)n;
     return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
-                                             : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+                                             : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
 static int receive_bytes(void *owner, unsigned char *to, size_t size)
@@ -60,7 +60,7 @@ static int receive_bytes(void *owner, unsigned char *to, size_t size)
         return MBEDTLS_ERR_SSL_CONN_EOF;
     if (errno == EAGAIN || errno == EINTR)
         return MBEDTLS_ERR_SSL_WANT_READ;
-    return errno == ECONNRESET ? MBEDTLS_ERR_SSL_CONN_EOF : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    return MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
 /* --- why not --- */
@@ -118,7 +118,11 @@ static ssize_t end(struct tls_client *t, int code)
         snprintf(t->error, sizeof(t->error), "TLS: %s", said_by_alert(t));
     else if (code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || code == MBEDTLS_ERR_SSL_CONN_EOF)
         snprintf(t->error, sizeof(t->error), "%s",
-                 t->shaken ? "closed by Redis" : "TLS: it closed during the handshake");
+                 t->has_read ? "closed by Redis"
+                 : t->shaken
+                     ? "TLS: it closed behind the handshake, as those do that want a client "
+                       "certificate (--redis-cert)"
+                     : "TLS: it closed during the handshake");
     else if (code == MBEDTLS_ERR_SSL_INVALID_RECORD)
         snprintf(t->error, sizeof(t->error), "TLS: it does not speak TLS");
     else {
@@ -303,9 +307,20 @@ ssize_t tls_client_read(struct tls_client *t, char *to, size_t size)
     do {
         code = mbedtls_ssl_read(&t->session, (unsigned char *)to, size);
     } while (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
-    if (code > 0)
+    if (code > 0) {
+        t->has_read = true;
         return code;
+    }
     return is_for_later(code) ? 0 : end(t, code == 0 ? MBEDTLS_ERR_SSL_CONN_EOF : code);
+}
+
+/* What the other side said before it closed tells more than that nothing can be written any more. */
+static int last_word(struct tls_client *t, int code)
+{
+    unsigned char byte;
+    int said = mbedtls_ssl_read(&t->session, &byte, 1);
+
+    return said == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE ? said : code;
 }
 
 ssize_t tls_client_write(struct tls_client *t, const char *bytes, size_t len)
@@ -321,7 +336,7 @@ ssize_t tls_client_write(struct tls_client *t, const char *bytes, size_t len)
     t->unfinished = is_for_later(code) ? len : 0;
     if (code > 0)
         return code;
-    return is_for_later(code) ? 0 : end(t, code);
+    return is_for_later(code) ? 0 : end(t, last_word(t, code));
 }
 
 bool tls_client_waits_to_read(const struct tls_client *t)

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "settings.h"
+#include "store/redis_answers.h"
 
 #define REDIS_CLIENT_ERROR_SIZE 256
 
@@ -17,6 +18,14 @@ struct redis_client;
  * `timeout_ms`. NULL: `error` is one line that says why. */
 struct redis_client *redis_client_open(const struct redis_url *url, unsigned timeout_ms,
                                        char error[REDIS_CLIENT_ERROR_SIZE]);
+/* This one node or Sentinel, whatever it is; `url` for users, passwords and TLS. */
+struct redis_client *redis_client_open_node(const struct redis_url *url,
+                                            const struct redis_place *at, unsigned timeout_ms,
+                                            char error[REDIS_CLIENT_ERROR_SIZE]);
+struct redis_client *redis_client_open_sentinel(const struct redis_url *url,
+                                                const struct redis_place *at, unsigned timeout_ms,
+                                                char error[REDIS_CLIENT_ERROR_SIZE]);
+const struct redis_server *redis_client_server(const struct redis_client *c);
 void redis_client_close(struct redis_client *c);
 
 /* One command. NULL: the connection is lost (redis_client_error says why). An error of Redis is a

@@ -473,8 +473,10 @@ static void on_tick(struct timer *t)
     uint64_t limit = l->o.use == LINK_ASKS ? ASK_LIMIT_MS : CONNECT_LIMIT_MS;
 
     if (l->state == LINK_GREETING && now - l->up_ms >= limit) {
-        redis_link_fail(l, limit == ASK_LIMIT_MS ? "no answer to the greeting within 1 s"
-                                                 : "no answer to the greeting within 2 s");
+        redis_link_fail(l, l->redis != NULL && redis_tls_waits_to_read(&l->redis->c)
+                               ? "TLS: no answer to the handshake (does that port speak TLS?)"
+                           : limit == ASK_LIMIT_MS ? "no answer to the greeting within 1 s"
+                                                   : "no answer to the greeting within 2 s");
         return;
     }
     if (l->state == LINK_UP && l->ping_sent && now - l->heard_ms >= SILENCE_LIMIT_MS) {

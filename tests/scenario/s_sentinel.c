@@ -186,6 +186,48 @@ SCENARIO(sentinel, the_next_one_is_asked_when_one_is_deaf_and_others_are_learnt)
     sentinels_end(&c);
 }
 
+static const char *run_verb(int expected, const char *const argv[])
+{
+    char *out, *err;
+    int code = process_run(argv, NULL, &out, &err);
+
+    cr_assert_eq(code, expected, "%s ended with %d: %s%s", argv[1], code, out, err);
+    return kept_format("%s%s", out, err);
+}
+
+SCENARIO(sentinel, usher_topology_draws_it_from_an_edge_and_without_one)
+{
+    const char *bin = edge_program(), *drawn, *url;
+
+    begin(NULL, NULL);
+    url = s.options.redis;
+    await(has(scene_page(&s, "/topology"), sentinels_node(&c.nodes[1])));
+    drawn = run_verb(0, (const char *[]){ bin, "topology", "--admin", s.edge.admin, NULL });
+    cr_assert_str_eq(drawn, scene_page(&s, "/topology?as=text"));
+    for (unsigned i = 0; i < SENTINELS; i++)
+        cr_assert(has(drawn, sentinels_node(&c.sentinels[i])), "%s", drawn);
+    cr_assert(has(drawn, "<- writes  <- reads"), "%s", drawn);
+    drawn = run_verb(
+        0, (const char *[]){ bin, "topology", "--redis", url, "--read-from", "replica", NULL });
+    cr_assert(has(drawn, "mymaster, by Sentinel"), "%s", drawn);
+    cr_assert(has(drawn, kept_format("reads from  %s, redis 7", sentinels_node(&c.nodes[1]))), "%s",
+              drawn);
+    cr_assert(has(drawn, kept_format("writes to   %s, redis 7", sentinels_node(&c.nodes[0]))), "%s",
+              drawn);
+    cr_assert(has(drawn, "bytes behind"), "%s", drawn);
+    drawn = run_verb(0, (const char *[]){ bin, "topology", "--redis", url, "--json", NULL });
+    cr_assert(has(drawn, "{\"kind\":\"sentinel\",\"name\":\"mymaster\""), "%s", drawn);
+    /* other verbs find the primary by the same URL */
+    redis_say(&c.nodes[0], "SET usher:host:bad.test nonsense");
+    drawn = run_verb(1, (const char *[]){ bin, "check", "--redis", url, NULL });
+    cr_assert(has(drawn, "usher:host:bad.test"), "%s", drawn);
+    drawn = run_verb(
+        1, (const char *[]){ bin, "topology", "--redis", "sentinel://127.0.0.1:1/m", NULL });
+    cr_assert(has(drawn, "127.0.0.1:1: Connection refused"), "%s", drawn);
+    end();
+    sentinels_end(&c);
+}
+
 SCENARIO(sentinel, what_cannot_be_found_is_said)
 {
     scene_start(&s, .without_edge = true, .tcp = true);
