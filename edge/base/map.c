@@ -19,6 +19,13 @@ uint64_t map_hash(struct str key)
     return XXH3_64bits_withSeed(key.ptr, key.len, random_process_seed());
 }
 
+struct map_print map_print_of(struct str text)
+{
+    XXH128_hash_t h = XXH3_128bits_withSeed(text.ptr, text.len, random_process_seed());
+
+    return (struct map_print){ h.low64, h.high64 };
+}
+
 void map_init(struct map *m, map_equals_fn equals)
 {
     *m = (struct map){ .equals = equals };

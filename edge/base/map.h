@@ -28,6 +28,12 @@ struct map {
 
 uint64_t map_hash(struct str key);
 
+/* Wide enough to stand for its text: two texts with one print are not to be had (same seed). */
+struct map_print {
+    uint64_t low, high;
+};
+struct map_print map_print_of(struct str text);
+
 void map_init(struct map *m, map_equals_fn equals);
 void map_free(struct map *m);                                       /* not the values */
 void *map_find(const struct map *m, uint64_t hash, struct str key); /* NULL when absent */

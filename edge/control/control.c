@@ -197,8 +197,8 @@ static void stop_all(struct control *c)
     admin_pages_free(c);
     store_close(c->store);
     loop_run(&c->loop); /* until all that was closed has closed */
-    store_free(c->store);
     publish_close(&c->publisher);
+    store_free(c->store);
     if (c->admin != NULL)
         admin_http_free(c->admin);
     for (unsigned i = 0; i < CONTROL_SIGNALS; i++)

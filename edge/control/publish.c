@@ -27,13 +27,27 @@ void publish_open(struct publisher *p, unsigned workers, publish_post_fn post, v
     map_init(&p->retired, is_object);
 }
 
-static void retire(struct publisher *p, struct object *object)
+/* Shared objects may be retired from one slot after the other, and stand in others still. */
+static void retire(struct publisher *p, struct object *object, uint32_t holders)
 {
     uint64_t hash = map_hash(pointer_key(&object));
 
-    CHECK(map_find(&p->retired, hash, pointer_key(&object)) == NULL);
-    object->holders = p->workers;
-    map_add(&p->retired, hash, object);
+    if (object->holders == 0)
+        map_add(&p->retired, hash, object);
+    object->holders += holders;
+}
+
+static void let_go(struct publisher *p, struct object *object)
+{
+    uint64_t hash = map_hash(pointer_key(&object));
+
+    CHECK(map_find(&p->retired, hash, pointer_key(&object)) == object);
+    CHECK(object->holders > 0);
+    if (--object->holders > 0)
+        return;
+    map_remove(&p->retired, hash, object);
+    if (object->uses == 0)
+        object_free(object);
 }
 
 void publish_changes(struct publisher *p, struct changes *changes)
@@ -45,7 +59,7 @@ void publish_changes(struct publisher *p, struct changes *changes)
     p->rounds++;
     for (size_t i = 0; i < changes->swap_count; i++)
         if (changes->swaps[i].before != NULL)
-            retire(p, changes->swaps[i].before);
+            retire(p, changes->swaps[i].before, p->workers);
     /* Before the first mail: the first worker may be done before the second one is told. */
     atomic_store_explicit(&changes->readers, p->workers, memory_order_relaxed);
     for (unsigned i = 0; i < p->workers; i++) {
@@ -74,26 +88,19 @@ void publish_confirm(struct publisher *p, uint64_t number)
 
 void publish_released(struct publisher *p, struct released_mail *mail)
 {
-    for (size_t i = 0; i < mail->count; i++) {
-        struct object *object = mail->objects[i];
-        uint64_t hash = map_hash(pointer_key(&object));
-
-        CHECK(map_find(&p->retired, hash, pointer_key(&object)) == object);
-        CHECK(object->holders > 0);
-        if (--object->holders > 0)
-            continue;
-        map_remove(&p->retired, hash, object);
-        object_free(object);
-    }
+    for (size_t i = 0; i < mail->count; i++)
+        let_go(p, mail->objects[i]);
     free(mail);
 }
 
 void publish_discard(struct publisher *p, struct changes *changes)
 {
-    (void)p;
     for (size_t i = 0; i < changes->swap_count; i++)
         if (changes->swaps[i].before != NULL)
-            object_free(changes->swaps[i].before);
+            retire(p, changes->swaps[i].before, 1);
+    for (size_t i = 0; i < changes->swap_count; i++)
+        if (changes->swaps[i].before != NULL)
+            let_go(p, changes->swaps[i].before);
     changes_free(changes);
 }
 
@@ -103,6 +110,7 @@ void publish_close(struct publisher *p)
     size_t at = 0;
 
     while ((object = map_next(&p->retired, &at)) != NULL)
-        object_free(object);
+        if (object->uses == 0)
+            object_free(object);
     map_free(&p->retired);
 }

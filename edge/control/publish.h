@@ -26,7 +26,8 @@ void publish_confirm(struct publisher *p, uint64_t number);
 void publish_released(struct publisher *p, struct released_mail *mail);
 /* Takes `changes` when no worker is left to apply them. */
 void publish_discard(struct publisher *p, struct changes *changes);
-/* When the workers have ended: frees what was never let go. */
+/* When the workers have ended, and before the store is freed: frees what was never let go and stands
+ * nowhere any more. */
 void publish_close(struct publisher *p);
 
 #endif

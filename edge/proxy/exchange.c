@@ -60,15 +60,15 @@ static void unpin(struct exchange *x)
     struct sites *s = &x->w->sites;
 
     if (x->service != NULL)
-        sites_unpin(s, &x->service->object);
+        sites_unpin(s, x->service->object.ref.slot, &x->service->object);
     if (x->routes != NULL)
-        sites_unpin(s, &x->routes->object);
+        sites_unpin(s, x->routes->object.ref.slot, &x->routes->object);
     if (x->tenant != NULL)
-        sites_unpin(s, &x->tenant->object);
+        sites_unpin(s, x->tenant->object.ref.slot, &x->tenant->object);
     if (x->defaults != NULL)
-        sites_unpin(s, &x->defaults->object);
+        sites_unpin(s, x->defaults->object.ref.slot, &x->defaults->object);
     if (x->site != NULL)
-        sites_unpin(s, &x->site->object);
+        sites_unpin(s, x->site_slot, &x->site->object);
 }
 
 /* Everything ends here. The session has let go, or lets go when told (finish, abort). */
@@ -210,6 +210,7 @@ static enum verdict resolve(struct exchange *x)
     switch (sites_find(s, host, &ref, &x->waiter)) {
     case SITES_FOUND:
         x->site = (struct site *)sites_pin(s, OBJECT_SITE, ref.slot);
+        x->site_slot = ref.slot;
         CHECK(x->site != NULL);
         x->step = STEP_MATCH;
         return MORE;
@@ -245,16 +246,16 @@ static uint32_t *cursor(struct exchange *x)
     struct sites *s = &x->w->sites;
 
     if (x->service != NULL)
-        return sites_cursor(s, &x->service->object);
+        return sites_cursor(s, OBJECT_SERVICE, x->service->object.ref.slot);
     if (x->route != NULL)
         return &x->w->rule_cursors[(x->routes->object.ref.slot * 31 +
                                     (uint32_t)(x->route - x->routes->items)) %
                                    WORKER_RULE_CURSORS];
     if (x->action == &x->site->fields.to)
-        return sites_cursor(s, &x->site->object);
+        return sites_cursor(s, OBJECT_SITE, x->site_slot);
     if (x->tenant != NULL && x->action == &x->tenant->fields.to)
-        return sites_cursor(s, &x->tenant->object);
-    return sites_cursor(s, &x->defaults->object);
+        return sites_cursor(s, OBJECT_TENANT, x->tenant->object.ref.slot);
+    return sites_cursor(s, OBJECT_DEFAULTS, x->defaults->object.ref.slot);
 }
 
 static enum verdict choose(struct exchange *x)
@@ -339,6 +340,7 @@ static void on_answer(struct sites_waiter *waiter, enum sites_result result, str
     switch (result) {
     case SITES_FOUND:
         x->site = (struct site *)sites_pin(&x->w->sites, OBJECT_SITE, site.slot);
+        x->site_slot = site.slot;
         if (x->site != NULL)
             x->step = STEP_MATCH;
         else if (++x->asked_again > ASK_AGAIN_MOST) /* evicted in the same breath, each time */

@@ -66,7 +66,8 @@ struct exchange {
     char head_inline[EXCHANGE_HEAD_INLINE];
 
     struct sites_waiter waiter;
-    struct site *site;              /* pinned */
+    struct site *site; /* pinned, in the slot site_slot */
+    uint32_t site_slot;
     struct tenant *tenant;          /* pinned; NULL */
     struct routes *routes;          /* pinned; NULL: its tenant has no rules */
     struct defaults *defaults;      /* pinned; NULL: there are none */

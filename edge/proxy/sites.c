@@ -15,7 +15,7 @@
 struct retired {
     struct list node;
     struct object *object;
-    uint32_t pins;
+    uint32_t slot, pins;
 };
 
 void sites_init(struct sites *s, struct loop *l, struct worker_shared *shared,
@@ -74,6 +74,14 @@ static struct slot *slot_at(struct sites *s, enum object_kind kind, uint32_t ind
     return &s->slots[kind][index];
 }
 
+static void touch(struct slot *slot, uint32_t tick)
+{
+    if (slot->tick == tick)
+        return; /* without a look at *used, which is far away */
+    slot->tick = tick;
+    atomic_store_explicit(slot->used, tick, memory_order_relaxed);
+}
+
 struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
 {
     struct slot *slot;
@@ -84,16 +92,16 @@ struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
     if (slot->object == NULL)
         return NULL;
     slot->pins++;
-    object_touch(slot->object, object_tick(loop_now_ms(s->loop)));
+    touch(slot, object_tick(loop_now_ms(s->loop)));
     return slot->object;
 }
 
-static void unpin_retired(struct sites *s, struct object *object)
+static void unpin_retired(struct sites *s, uint32_t slot, struct object *object)
 {
     LIST_EACH (node, after, &s->retired) {
         struct retired *r = LIST_ITEM(node, struct retired, node);
 
-        if (r->object != object)
+        if (r->object != object || r->slot != slot)
             continue;
         if (--r->pins == 0) {
             list_remove(&r->node);
@@ -106,21 +114,20 @@ static void unpin_retired(struct sites *s, struct object *object)
     CHECK(!"an unpinned object is either current or retired");
 }
 
-void sites_unpin(struct sites *s, struct object *object)
+void sites_unpin(struct sites *s, uint32_t index, struct object *object)
 {
-    struct slot *slot = &s->slots[object->kind][object->ref.slot];
+    struct slot *slot = &s->slots[object->kind][index];
 
-    if (slot->object != object) {
-        unpin_retired(s, object);
+    if (slot->object != object || slot->pins == 0) {
+        unpin_retired(s, index, object);
         return;
     }
-    CHECK(slot->pins > 0);
     slot->pins--;
 }
 
-uint32_t *sites_cursor(struct sites *s, const struct object *object)
+uint32_t *sites_cursor(struct sites *s, enum object_kind kind, uint32_t slot)
 {
-    return &s->slots[object->kind][object->ref.slot].cursor;
+    return &s->slots[kind][slot].cursor;
 }
 
 static void apply_swap(struct sites *s, const struct swap *swap)
@@ -131,12 +138,15 @@ static void apply_swap(struct sites *s, const struct swap *swap)
         struct retired *r = check_alloc(sizeof(*r));
 
         r->object = slot->object;
+        r->slot = swap->ref.slot;
         r->pins = slot->pins;
         list_append(&s->retired, &r->node);
     } else if (slot->object != NULL) {
         release(s, slot->object);
     }
     slot->object = swap->now;
+    slot->used = swap->used;
+    slot->tick = 0;
     slot->generation = swap->ref.generation;
     slot->pins = 0;
 }

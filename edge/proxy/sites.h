@@ -15,9 +15,11 @@
 /* The object that a slot holds now, and how many exchanges of this worker use it. */
 struct slot {
     struct object *object; /* NULL: the record is gone */
+    slot_tick *used;
     uint32_t generation;
     uint32_t pins;
     uint32_t cursor; /* balancing: outlives the object */
+    uint32_t tick;   /* what this worker wrote to *used last */
 };
 
 /* How a host was resolved last: by its own key, by a wildcard, or by none. Each kind is bounded on
@@ -69,10 +71,10 @@ enum sites_result sites_find(struct sites *s, struct str host, struct slot_ref *
                              struct sites_waiter *waiter);
 
 /* The object in a slot, pinned; NULL when its record is gone. Undone by sites_unpin with the same
- * object, however often the slot was swapped in between. */
+ * object and slot, however often the slot was swapped in between. */
 struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t slot);
-void sites_unpin(struct sites *s, struct object *object);
-uint32_t *sites_cursor(struct sites *s, const struct object *object);
+void sites_unpin(struct sites *s, uint32_t slot, struct object *object);
+uint32_t *sites_cursor(struct sites *s, enum object_kind kind, uint32_t slot);
 
 /* Takes part in `changes`: frees it when this worker is the last to have applied it. */
 void sites_apply(struct sites *s, struct changes *changes);

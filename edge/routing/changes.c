@@ -39,12 +39,10 @@ static void *grown(void *items, size_t count, size_t *room, size_t item_bytes)
     return check_realloc(items, *room * item_bytes);
 }
 
-void changes_swap(struct changes *c, enum object_kind kind, struct slot_ref ref, struct object *now,
-                  struct object *before)
+void changes_swap(struct changes *c, const struct swap *swap)
 {
     c->swaps = grown(c->swaps, c->swap_count, &c->swap_room, sizeof(*c->swaps));
-    c->swaps[c->swap_count++] =
-        (struct swap){ .kind = kind, .ref = ref, .now = now, .before = before };
+    c->swaps[c->swap_count++] = *swap;
 }
 
 void changes_forget(struct changes *c, struct str host)

@@ -18,6 +18,7 @@ struct swap {
     struct slot_ref ref;
     struct object *now;
     struct object *before; /* for control: freed when every worker has let go of it */
+    slot_tick *used;       /* of the slot; outlives it */
 };
 
 enum answer_kind {
@@ -59,8 +60,7 @@ struct changes {
 struct changes *changes_new(uint64_t round);
 void changes_free(struct changes *c); /* not the objects */
 bool changes_is_empty(const struct changes *c);
-void changes_swap(struct changes *c, enum object_kind kind, struct slot_ref ref, struct object *now,
-                  struct object *before);
+void changes_swap(struct changes *c, const struct swap *swap);
 void changes_forget(struct changes *c, struct str host); /* a leading "*" makes it a suffix */
 struct answer *changes_answer(struct changes *c, unsigned worker, struct str host);
 

@@ -169,15 +169,14 @@ static void fill_fields(struct tenant_fields *to, const struct record_fields *f,
         to->page = copy_text(f->page, &rest);
 }
 
-struct site *compile_site(struct slot_ref ref, struct str host, const struct record_fields *fields,
+struct site *compile_site(const struct site_key *key, const struct record_fields *fields,
                           const uint32_t *slots)
 {
     char *rest;
-    struct site *site = new_object(OBJECT_SITE, ref, sizeof(*site), host.len + 1, fields, &rest);
+    struct site *site =
+        new_object(OBJECT_SITE, (struct slot_ref){ 0 }, sizeof(*site), 0, fields, &rest);
 
-    site->host = str_slice(rest, host.len);
-    memcpy(rest, host.ptr, host.len);
-    rest += rounded(host.len + 1);
+    site->key = *key;
     site->bad = fields == NULL;
     if (fields == NULL)
         return site;

@@ -8,7 +8,7 @@
 
 /* `fields` NULL: a record that never had a good version. `slots` goes along with fields->names: the
  * slot of each thing named. `routes_slot` is that of the tenant's usher:routes:. */
-struct site *compile_site(struct slot_ref ref, struct str host, const struct record_fields *fields,
+struct site *compile_site(const struct site_key *key, const struct record_fields *fields,
                           const uint32_t *slots);
 struct tenant *compile_tenant(struct slot_ref ref, struct str id,
                               const struct record_fields *fields, const uint32_t *slots,

@@ -1,7 +1,7 @@
 /* object.h -- what every compiled thing (site, tenant, service) has in front.
  *
  * Compiled objects are immutable from the moment they are published, and are shared by all workers.
- * They name each other by slot: an index into each worker's table of that kind. Control gives out
+ * Hosts that say the same share one site. They name each other by slot: an index into each worker's table of that kind. Control gives out
  * slots and frees objects; a worker pins what an exchange uses with plain counters of its own. */
 #ifndef ROUTING_OBJECT_H
 #define ROUTING_OBJECT_H
@@ -29,22 +29,22 @@ struct slot_ref {
 
 struct object {
     enum object_kind kind;
-    struct slot_ref ref;
-    uint32_t holders;      /* control only: workers that have yet to let go of a replaced object */
-    size_t bytes;          /* of the whole allocation */
-    atomic_uint used_tick; /* object_tick of the last use by any worker, for eviction */
+    struct slot_ref ref; /* of a site: unused, for one object may stand in many slots */
+    uint32_t uses;       /* control only: slots that it stands in now */
+    uint32_t
+        holders;  /* control only: swaps that replaced it and are not let go of by all workers */
+    size_t bytes; /* of the whole allocation */
 };
 
-/* About four seconds per tick: a hot object is written once per tick, not per request. */
+/* When a slot was used last, by any worker: one for each slot, for eviction. Workers write it once
+ * per tick, not per request. */
+typedef atomic_uint slot_tick;
+
+#define TICK_SHIFT 14 /* of milliseconds: about 16 s */
+
 static inline unsigned object_tick(uint64_t now_ms)
 {
-    return (unsigned)(now_ms >> 12);
-}
-
-static inline void object_touch(struct object *o, unsigned tick)
-{
-    if (atomic_load_explicit(&o->used_tick, memory_order_relaxed) != tick)
-        atomic_store_explicit(&o->used_tick, tick, memory_order_relaxed);
+    return (unsigned)(now_ms >> TICK_SHIFT);
 }
 
 /* Frees a site, tenant or service: one allocation each (compile.c lays them out so). */

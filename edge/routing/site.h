@@ -4,6 +4,7 @@
 #ifndef ROUTING_SITE_H
 #define ROUTING_SITE_H
 
+#include "base/map.h"
 #include "routing/route.h"
 
 #define HOST_MAX_BYTES 253 /* RFC 1035 2.3.4, as text without the trailing dot */
@@ -31,13 +32,20 @@ struct tenant {
     struct tenant_fields fields;
 };
 
+/* What a site is compiled from: the value, and where what it names stands. */
+struct site_key {
+    struct map_print value;
+    uint32_t slots[2];
+};
+
+/* Shared by all hosts that say the same, so it does not know its host. */
 struct site {
     struct object object; /* first */
-    bool bad;             /* never had a good version: 503 bad_record */
+    struct site_key key;
+    bool bad; /* never had a good version: 503 bad_record */
     bool has_tenant;
     uint32_t tenant_slot;
     struct tenant_fields fields;
-    struct str host; /* as in the key: "a.example", "*.example" or "*"; a NUL behind it */
 };
 
 struct defaults {

@@ -16,6 +16,8 @@
 #define NEVER_SEEN UINT32_MAX
 #define SLOTS_RESTING 64 /* a freed slot is not given out again before so many others were freed */
 #define NO_SLOT UINT32_MAX
+#define SLOT_BYTES 48     /* of a slot, here and in the workers' tables */
+#define TICKS_CHUNK 1024u /* slots; their room is a multiple of it */
 
 enum counted { COUNTED_NOT, COUNTED_GOOD, COUNTED_BAD, COUNTED_ABSENT };
 
@@ -26,11 +28,24 @@ static bool has_name(const void *value, struct str name)
     return r->name_len == name.len && memcmp(r->name, name.ptr, name.len) == 0;
 }
 
+static struct str text_of_key(const struct site_key *key)
+{
+    return str_slice((const char *)key, sizeof(*key));
+}
+
+static bool has_site_key(const void *value, struct str key)
+{
+    const struct site *site = value;
+
+    return memcmp(&site->key, key.ptr, sizeof(site->key)) == 0;
+}
+
 void mirror_init(struct mirror *m, struct store_status *status)
 {
     *m = (struct mirror){ .status = status, .epoch = 1 };
     for (unsigned f = 0; f < FAMILIES; f++)
         map_init(&m->maps[f], has_name);
+    map_init(&m->sites, has_site_key);
     list_init(&m->held);
     list_init(&m->absents);
 }
@@ -50,16 +65,20 @@ void mirror_free(struct mirror *m)
 
     for (unsigned f = 0; f < FAMILIES; f++) {
         for (size_t at = 0; (r = map_next(&m->maps[f], &at)) != NULL;) {
-            if (r->object != NULL)
+            if (r->object != NULL && --r->object->uses == 0)
                 object_free(r->object);
             free_record(r);
         }
         map_free(&m->maps[f]);
     }
     for (unsigned kind = 0; kind < OBJECT_KINDS; kind++) {
+        for (uint32_t i = 0; i < m->slots[kind].room / TICKS_CHUNK; i++)
+            free(m->slots[kind].ticks[i]);
+        free(m->slots[kind].ticks);
         free(m->slots[kind].generations);
         free(m->slots[kind].next_free);
     }
+    map_free(&m->sites);
 }
 
 bool record_exists(const struct record *r)
@@ -164,6 +183,18 @@ void mirror_keep_raw(struct record *r, struct str raw)
 
 /* --- slots --- */
 
+static void grow_slots(struct slots *s)
+{
+    uint32_t chunk = s->room / TICKS_CHUNK;
+
+    s->room = s->room ? s->room * 2 : TICKS_CHUNK;
+    s->generations = check_realloc(s->generations, s->room * sizeof(*s->generations));
+    s->next_free = check_realloc(s->next_free, s->room * sizeof(*s->next_free));
+    s->ticks = check_realloc(s->ticks, s->room / TICKS_CHUNK * sizeof(*s->ticks));
+    for (; chunk < s->room / TICKS_CHUNK; chunk++)
+        s->ticks[chunk] = check_alloc(TICKS_CHUNK * sizeof(slot_tick));
+}
+
 static uint32_t take_slot(struct slots *s)
 {
     uint32_t slot;
@@ -174,11 +205,8 @@ static uint32_t take_slot(struct slots *s)
         s->free_count--;
         return slot;
     }
-    if (s->count == s->room) {
-        s->room = s->room ? s->room * 2 : 64;
-        s->generations = check_realloc(s->generations, s->room * sizeof(*s->generations));
-        s->next_free = check_realloc(s->next_free, s->room * sizeof(*s->next_free));
-    }
+    if (s->count == s->room)
+        grow_slots(s);
     s->generations[s->count] = 1;
     return s->count++;
 }
@@ -193,6 +221,12 @@ struct slot_ref mirror_slot(struct mirror *m, struct record *r)
         r->has_slot = true;
     }
     return r->ref;
+}
+
+slot_tick *mirror_tick(const struct mirror *m, const struct record *r)
+{
+    CHECK(r->has_slot);
+    return &m->slots[record_kind(r)].ticks[r->ref.slot / TICKS_CHUNK][r->ref.slot % TICKS_CHUNK];
 }
 
 void mirror_free_slot(struct mirror *m, struct record *r)
@@ -211,6 +245,49 @@ void mirror_free_slot(struct mirror *m, struct record *r)
         s->next_free[s->free_last] = slot;
     s->free_last = slot;
     s->free_count++;
+}
+
+/* --- objects --- */
+
+struct object *mirror_find_site(const struct mirror *m, const struct site_key *key)
+{
+    struct site *site = map_find(&m->sites, map_hash(text_of_key(key)), text_of_key(key));
+
+    return site != NULL ? &site->object : NULL;
+}
+
+/* Sites are counted here, once however many hosts share one; other objects with their record. */
+static void use(struct mirror *m, struct object *object)
+{
+    struct site *site = (struct site *)object;
+
+    if (object->uses++ > 0 || object->kind != OBJECT_SITE)
+        return;
+    map_add(&m->sites, map_hash(text_of_key(&site->key)), site);
+    m->bytes += object->bytes;
+}
+
+static void disuse(struct mirror *m, struct object *object)
+{
+    struct site *site = (struct site *)object;
+
+    CHECK(object->uses > 0);
+    if (--object->uses > 0 || object->kind != OBJECT_SITE)
+        return;
+    map_remove(&m->sites, map_hash(text_of_key(&site->key)), site);
+    m->bytes -= object->bytes;
+}
+
+struct object *mirror_put(struct mirror *m, struct record *r, struct object *object)
+{
+    struct object *before = r->object;
+
+    r->object = object;
+    if (object != NULL)
+        use(m, object);
+    if (before != NULL)
+        disuse(m, before);
+    return before;
 }
 
 /* --- counting --- */
@@ -245,7 +322,7 @@ static size_t bytes_of(const struct record *r)
                    r->named_count * sizeof(struct record *);
 
     if (r->object != NULL)
-        bytes += r->object->bytes + sizeof(void *) * 4;
+        bytes += (r->object->kind != OBJECT_SITE ? r->object->bytes : 0) + SLOT_BYTES;
     if (r->raw != NULL)
         bytes += sizeof(*r->raw) + r->raw->len;
     if (r->error != NULL)
@@ -383,18 +460,20 @@ void mirror_drop(struct mirror *m, struct record *r)
 
 /* --- bounds --- */
 
-static void take_object(struct record *r, struct changes *changes)
+static void take_object(struct mirror *m, struct record *r, struct changes *changes)
 {
     if (r->object != NULL)
-        changes_swap(changes, record_kind(r), r->ref, NULL, r->object);
-    r->object = NULL;
+        changes_swap(changes, &(struct swap){ .kind = record_kind(r),
+                                              .ref = r->ref,
+                                              .before = mirror_put(m, r, NULL),
+                                              .used = mirror_tick(m, r) });
 }
 
 static void evict(struct mirror *m, struct record *r, struct changes *changes)
 {
-    take_object(r, changes);
+    take_object(m, r, changes);
     if (r->pair != NULL)
-        take_object(r->pair, changes);
+        take_object(m, r->pair, changes);
     m->status->records_evicted++;
     mirror_drop(m, r);
 }
@@ -406,13 +485,13 @@ static bool is_last_copy(const struct record *r)
 }
 
 /* Second chance: what is new, or was used since the hand came by last, stays for another round. */
-static bool stays(struct record *r)
+static bool stays(const struct mirror *m, struct record *r)
 {
     uint32_t tick;
 
     if (!record_is_idle(r) || is_last_copy(r))
         return true;
-    tick = r->object ? atomic_load_explicit(&r->object->used_tick, memory_order_relaxed) : 0;
+    tick = r->object ? atomic_load_explicit(mirror_tick(m, r), memory_order_relaxed) : 0;
     if (tick == r->seen_tick)
         return false;
     r->seen_tick = tick;
@@ -442,7 +521,7 @@ void mirror_evict(struct mirror *m, size_t most_bytes, struct changes *changes)
     while (m->bytes > most_bytes && looks-- > 0 && !list_is_empty(&m->held)) {
         struct record *r = LIST_ITEM(m->held.next, struct record, clock);
 
-        if (!stays(r)) {
+        if (!stays(m, r)) {
             evict(m, r, changes);
             continue;
         }

@@ -75,6 +75,7 @@ struct record {
 
 struct slots {
     uint32_t *generations, *next_free;
+    slot_tick **ticks; /* by the chunk, so that each stays where it is */
     uint32_t count, room;
     uint32_t free_first, free_last, free_count;
 };
@@ -82,6 +83,7 @@ struct slots {
 struct mirror {
     struct map maps[FAMILIES];
     struct slots slots[OBJECT_KINDS];
+    struct map sites; /* struct site by its key */
     struct list held, absents;
     size_t held_count, absent_count;
     size_t bytes, absent_bytes;
@@ -125,6 +127,13 @@ void mirror_touch(struct mirror *m, struct record *r); /* an absent one was aske
 
 struct slot_ref mirror_slot(struct mirror *m, struct record *r);
 void mirror_free_slot(struct mirror *m, struct record *r);
+slot_tick *mirror_tick(const struct mirror *m, const struct record *r); /* of its slot */
+
+/* A site that is compiled from the same; NULL: there is none. */
+struct object *mirror_find_site(const struct mirror *m, const struct site_key *key);
+/* Makes it the record's object (NULL: none), in the place of what is returned, which is control's
+ * to free when it stands nowhere any more. */
+struct object *mirror_put(struct mirror *m, struct record *r, struct object *object);
 /* What the object of `from` names from now on. Takes `named`, from the heap; NULL for none. */
 void mirror_refer(struct mirror *m, struct record *from, struct record **named, uint32_t count);
 void mirror_wait_for(struct mirror *m, struct record *r, struct record *on); /* on: NULL for none */

@@ -15,14 +15,13 @@
 
 static void swap(struct store *s, struct record *r, struct object *now)
 {
-    if (now == NULL && r->object == NULL)
+    if (now == r->object)
         return;
-    changes_swap(store_changes(s), record_kind(r), r->ref, now, r->object);
-    if (now != NULL && r->object != NULL)
-        atomic_store_explicit(&now->used_tick,
-                              atomic_load_explicit(&r->object->used_tick, memory_order_relaxed),
-                              memory_order_relaxed);
-    r->object = now;
+    changes_swap(store_changes(s), &(struct swap){ .kind = record_kind(r),
+                                                   .ref = r->ref,
+                                                   .now = now,
+                                                   .before = mirror_put(&s->mirror, r, now),
+                                                   .used = mirror_tick(&s->mirror, r) });
 }
 
 static bool is_changed(const struct record *r)
@@ -93,6 +92,24 @@ static void publish_service(struct store *s, struct record *r)
 
 /* --- what names others --- */
 
+/* Hosts that say the same share one site. `slots`: at most a tenant's and a service's. */
+static struct object *compiled_site(struct store *s, const struct record *r,
+                                    const struct record_fields *f, const uint32_t *slots)
+{
+    struct site_key key = { .value = { 0, 0 } };
+    struct object *shared;
+
+    if (f != NULL) {
+        const struct buf *raw = &r->reading->raw;
+
+        CHECK(f->names.count <= 2);
+        key.value = map_print_of(str_slice(raw->ptr, raw->len));
+        memcpy(key.slots, slots, f->names.count * sizeof(*slots));
+    }
+    shared = mirror_find_site(&s->mirror, &key);
+    return shared != NULL ? shared : &compile_site(&key, f, slots)->object;
+}
+
 /* `f` NULL: it never had a good version. */
 static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
 {
@@ -104,7 +121,7 @@ static struct object *compiled(struct store *s, struct record *r, const struct r
         slots[i] = mirror_slot(&s->mirror, r->reading->named[i]).slot;
     switch ((enum family)r->family) {
     case FAMILY_host:
-        object = &compile_site(ref, record_name(r), f, slots)->object;
+        object = compiled_site(s, r, f, slots);
         break;
     case FAMILY_tenant:
         object =

@@ -50,7 +50,7 @@ static bool is_hot(const struct store *s, const struct record *r)
     unsigned now = object_tick(loop_now_ms(s->loop));
 
     return r->object != NULL &&
-           now - atomic_load_explicit(&r->object->used_tick, memory_order_relaxed) < 16;
+           now - atomic_load_explicit(mirror_tick(&s->mirror, r), memory_order_relaxed) < 4;
 }
 
 static void queue_all(struct store *s, bool hot)

@@ -55,7 +55,7 @@ static void use_some(struct player *p)
         struct tenant *tenant;
 
         if (p->pinned[at] != NULL)
-            sites_unpin(&p->sites, p->pinned[at]);
+            sites_unpin(&p->sites, p->pinned[at]->ref.slot, p->pinned[at]);
         p->pinned[at] =
             sites_pin(&p->sites, OBJECT_TENANT, (uint32_t)random_below(&p->random, SLOTS));
         tenant = (struct tenant *)p->pinned[at];
@@ -75,7 +75,7 @@ static void on_player_mail(void *owner, struct mail *mail)
         return;
     for (unsigned i = 0; i < PINS; i++)
         if (p->pinned[i] != NULL)
-            sites_unpin(&p->sites, p->pinned[i]);
+            sites_unpin(&p->sites, p->pinned[i]->ref.slot, p->pinned[i]);
     loop_stop(&p->loop);
 }
 
@@ -88,6 +88,8 @@ static void *player_main(void *arg)
     loop_close(&p->loop);
     return NULL;
 }
+
+static slot_tick ticks[SLOTS];
 
 static void publish(unsigned round, struct object *held[SLOTS])
 {
@@ -104,8 +106,11 @@ static void publish(unsigned round, struct object *held[SLOTS])
     }
     if (held[slot] != NULL)
         held[slot]->holders = WORKERS;
-    changes_swap(c, OBJECT_TENANT, (struct slot_ref){ slot, 0 }, tenant ? &tenant->object : NULL,
-                 held[slot]);
+    changes_swap(c, &(struct swap){ OBJECT_TENANT,
+                                    { slot, 0 },
+                                    tenant ? &tenant->object : NULL,
+                                    held[slot],
+                                    &ticks[slot] });
     held[slot] = tenant ? &tenant->object : NULL;
     atomic_store(&c->readers, WORKERS);
     for (unsigned i = 0; i < WORKERS; i++) {

@@ -35,7 +35,7 @@ static struct changes *swap_of(struct object *now, struct object *before)
 {
     struct changes *c = changes_new(1);
 
-    changes_swap(c, OBJECT_SITE, (struct slot_ref){ 0, 1 }, now, before);
+    changes_swap(c, &(struct swap){ OBJECT_SITE, { 0, 1 }, now, before, NULL });
     return c;
 }
 
@@ -99,6 +99,33 @@ Test(publish, a_replaced_object_is_held_until_the_last_worker_lets_go)
     changes_free(c);
     publish_close(&p);
     object_free(new);
+}
+
+Test(publish, a_shared_object_is_freed_when_it_stands_nowhere_and_all_slots_were_let_go)
+{
+    struct post_office office = { 0 };
+    struct publisher p;
+    struct object *shared = object_new();
+
+    publish_open(&p, WORKERS, post, &office);
+    shared->uses = 1; /* replaced in two slots, stands in a third */
+    for (unsigned i = 0; i < 2; i++)
+        publish_changes(&p, swap_of(NULL, shared));
+    cr_assert_eq(p.retired.count, 1);
+    cr_assert_eq(shared->holders, 2 * WORKERS);
+    for (unsigned i = 0; i < 2 * WORKERS; i++)
+        publish_released(&p, release_of(i % WORKERS, shared));
+    cr_assert_eq(p.retired.count, 0);
+    shared->uses = 0;
+    publish_changes(&p, swap_of(NULL, shared));
+    for (unsigned i = 0; i < WORKERS; i++) {
+        cr_assert_eq(p.retired.count, 1);
+        publish_released(&p, release_of(i, shared));
+    }
+    cr_assert_eq(p.retired.count, 0);
+    for (unsigned i = 0; i < 3; i++)
+        changes_free(office.got[0][i]);
+    publish_close(&p);
 }
 
 Test(publish, versions_replaced_in_turn_are_counted_each_for_itself)

@@ -19,6 +19,7 @@ struct table {
     struct slot_ref answer_site;
     enum fault answer_fault;
     unsigned woken;
+    slot_tick ticks[8];
 };
 
 static struct table t;
@@ -84,7 +85,7 @@ static struct object *swap(uint32_t slot, uint32_t generation, bool gone)
     struct object *o = gone ? NULL : object_new(OBJECT_SITE, slot, generation);
     struct changes *c = round_new();
 
-    changes_swap(c, OBJECT_SITE, (struct slot_ref){ slot, generation }, o, NULL);
+    changes_swap(c, &(struct swap){ OBJECT_SITE, { slot, generation }, o, NULL, &t.ticks[slot] });
     sites_apply(&t.sites, c);
     return o;
 }
@@ -253,6 +254,29 @@ Test(sites, a_used_host_gets_a_second_chance)
     cr_expect_eq(find("h1.test", &ref), SITES_WAIT);
 }
 
+Test(sites, an_object_that_comes_back_to_its_slot_is_released_once_for_each_swap)
+{
+    struct object *shared = swap(1, 1, false), *other = object_new(OBJECT_SITE, 1, 1);
+    struct changes *c;
+
+    cr_assert_eq(sites_pin(&t.sites, OBJECT_SITE, 1), shared);
+    for (unsigned i = 0; i < 2; i++) {
+        c = round_new();
+        changes_swap(c, &(struct swap){ OBJECT_SITE, { 1, 1 }, i ? shared : other, NULL, t.ticks });
+        sites_apply(&t.sites, c);
+    }
+    uv_run(&t.loop.uv, UV_RUN_NOWAIT);
+    cr_expect_eq(t.released, 1, "the other one, which nobody used");
+    cr_assert_eq(sites_pin(&t.sites, OBJECT_SITE, 1), shared);
+    sites_unpin(&t.sites, 1, shared);
+    uv_run(&t.loop.uv, UV_RUN_NOWAIT);
+    cr_expect_eq(t.released, 1);
+    sites_unpin(&t.sites, 1, shared);
+    uv_run(&t.loop.uv, UV_RUN_NOWAIT);
+    cr_expect_eq(t.released, 2, "for the first time that it was replaced");
+    t.sites.slots[OBJECT_SITE][1].object = NULL; /* it has been freed by that, here */
+}
+
 Test(sites, a_replaced_object_is_released_when_nobody_uses_it)
 {
     struct object *first, *second;
@@ -265,14 +289,14 @@ Test(sites, a_replaced_object_is_released_when_nobody_uses_it)
     cr_expect_eq(t.released, 0);
     second = sites_pin(&t.sites, OBJECT_SITE, 1);
     cr_expect_neq(second, first);
-    sites_unpin(&t.sites, first);
+    sites_unpin(&t.sites, 1, first);
     uv_run(&t.loop.uv, UV_RUN_NOWAIT);
     cr_expect_eq(t.released, 0);
-    sites_unpin(&t.sites, first);
+    sites_unpin(&t.sites, 1, first);
     uv_run(&t.loop.uv, UV_RUN_NOWAIT);
     cr_expect_eq(t.released, 1);
     swap(1, 1, true);
     cr_expect_eq(sites_pin(&t.sites, OBJECT_SITE, 1), NULL);
     cr_expect_eq(sites_pin(&t.sites, OBJECT_TENANT, 77), NULL);
-    sites_unpin(&t.sites, second);
+    sites_unpin(&t.sites, 1, second);
 }

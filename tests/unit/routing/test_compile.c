@@ -109,13 +109,13 @@ Test(compile, sites_and_tenants)
         .status = STATUS_ACTIVE,
         .page = STR("<p>soon")
     };
-    struct site *site = compile_site((struct slot_ref){ 1, 2 }, STR("*.example"), &fields, slots);
+    struct site_key key = { .value = { 3, 4 }, .slots = { 41, 0 } };
+    struct site *site = compile_site(&key, &fields, slots);
     struct defaults *defaults;
     struct tenant *tenant;
 
     cr_expect_eq(site->object.kind, OBJECT_SITE);
-    cr_expect_eq(site->object.ref.generation, 2);
-    cr_expect_str_eq(site->host.ptr, "*.example");
+    cr_expect_eq(memcmp(&site->key, &key, sizeof(key)), 0);
     cr_expect(site->has_tenant && !site->bad);
     cr_expect_eq(site->tenant_slot, 41);
     cr_expect_eq(site->fields.to.kind, ACTION_ENDPOINTS);
@@ -134,7 +134,7 @@ Test(compile, sites_and_tenants)
     cr_expect_eq(defaults->fields.to.service_slot, 17);
     cr_expect_not(defaults->bad);
     object_free(&defaults->object);
-    site = compile_site((struct slot_ref){ 1, 2 }, STR("a.example"), NULL, NULL);
+    site = compile_site(&key, NULL, NULL);
     cr_expect(site->bad);
     object_free(&site->object);
 }

@@ -156,11 +156,18 @@ static void on_changes(void *owner, struct changes *c)
 
         CHECK(w->ref.slot < SCENE_SLOTS);
         CHECK(s->tables[w->kind][w->ref.slot] == w->before);
+        CHECK(w->used != NULL);
         if (w->before != NULL)
-            object_free(w->before);
+            w->before->holders++;
         s->tables[w->kind][w->ref.slot] = w->now;
         s->generations[w->kind][w->ref.slot] = w->ref.generation;
         s->swaps_seen++;
+    }
+    for (size_t i = 0; i < c->swap_count; i++) {
+        struct object *before = c->swaps[i].before;
+
+        if (before != NULL && --before->holders == 0 && before->uses == 0)
+            object_free(before);
     }
     for (unsigned i = 0; c->forget_unknown && i < s->host_count; i++)
         if (s->hosts[i].answer.kind == ANSWER_UNKNOWN)
