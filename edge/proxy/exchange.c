@@ -207,7 +207,7 @@ static enum verdict resolve(struct exchange *x)
 
     if (loops(x))
         return fail(x, FAULT_loop_detected);
-    switch (sites_find(s, host, &ref, &x->waiter)) {
+    switch (sites_find(s, host, x->host_print, &ref, &x->waiter)) {
     case SITES_FOUND:
         x->site = (struct site *)sites_pin(s, OBJECT_SITE, ref.slot);
         x->site_slot = ref.slot;
@@ -375,6 +375,8 @@ static enum fault keep_head(struct exchange *x)
     fault = target_read(h, &x->target);
     if (fault != FAULT_NONE)
         return fault;
+    x->host_print = map_print_of(str_slice(x->target.host, x->target.host_len));
+    sites_fetch_line(&x->w->sites, x->host_print);
     x->path = x->target.path;
     if (x->path.len * PATH_ESCAPED >= sizeof(small))
         normal = malloc(x->path.len * PATH_ESCAPED + 1);
@@ -391,6 +393,7 @@ static enum fault keep_head(struct exchange *x)
         free(normal);
     if (len == 0)
         return FAULT_bad_request;
+    sites_fetch_slot(&x->w->sites, x->host_print);
     return x->path.ptr != NULL ? FAULT_NONE : FAULT_out_of_memory;
 }
 

@@ -65,6 +65,7 @@ struct exchange {
     char *path_copy; /* heap; NULL when path lies in head_copy */
     char head_inline[EXCHANGE_HEAD_INLINE];
 
+    struct map_print host_print;
     struct sites_waiter waiter;
     struct site *site; /* pinned, in the slot site_slot */
     uint32_t site_slot;

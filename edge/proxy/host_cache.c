@@ -17,17 +17,6 @@
 #define ASKED_MOST 10000
 #define ANSWER_GRACE_MS 500 /* control answers within --lookup-timeout; this is for a lost thread */
 
-struct host_entry {
-    struct list node; /* in its kind's clock */
-    uint64_t hash;
-    struct slot_ref site;
-    uint32_t born; /* suffix_clock when it was last known to be right */
-    uint8_t kind;
-    bool used;
-    uint8_t host_len;
-    char host[];
-};
-
 /* "*.shop.example" came or went when the clock stood at `changed`. */
 struct suffix {
     uint64_t hash;
@@ -45,13 +34,6 @@ struct asked_host {
     char host[];
 };
 
-static bool entry_has_host(const void *value, struct str key)
-{
-    const struct host_entry *e = value;
-
-    return e->host_len == key.len && memcmp(e->host, key.ptr, key.len) == 0;
-}
-
 static bool suffix_has_text(const void *value, struct str key)
 {
     const struct suffix *x = value;
@@ -68,11 +50,8 @@ static bool asked_has_host(const void *value, struct str key)
 
 void host_cache_init(struct sites *s)
 {
-    map_init(&s->hosts, entry_has_host);
     map_init(&s->suffixes, suffix_has_text);
     map_init(&s->asked, asked_has_host);
-    for (unsigned kind = 0; kind < HOST_KINDS; kind++)
-        list_init(&s->clocks[kind].entries);
     s->clocks[HOST_EXACT].most = s->shared->settings->worker_hosts;
     s->clocks[HOST_WILDCARD].most = s->shared->settings->worker_hosts;
     s->clocks[HOST_UNKNOWN].most = UNKNOWN_MOST;
@@ -89,55 +68,48 @@ static void free_values(struct map *m)
 
 void host_cache_free(struct sites *s)
 {
-    free_values(&s->hosts);
+    host_table_free(&s->hosts);
     free_values(&s->suffixes);
     free_values(&s->asked);
 }
 
-static void drop_entry(struct sites *s, struct host_entry *e)
+static void drop(struct sites *s, struct host_line *line)
 {
-    map_remove(&s->hosts, e->hash, e);
-    list_remove(&e->node);
-    s->clocks[e->kind].count--;
+    s->clocks[line->kind].count--;
+    host_table_remove(&s->hosts, line);
     counter_sub(&s->counters->hosts_held, 1);
-    free(e);
 }
 
 /* Second chance: who was used since the hand came by last stays for another round. */
-static void make_room(struct sites *s, struct host_clock *clock)
+static void make_room(struct sites *s, enum host_kind kind)
 {
-    while (clock->count >= clock->most) {
-        struct host_entry *e = LIST_ITEM(clock->entries.next, struct host_entry, node);
+    struct host_clock *clock = &s->clocks[kind];
 
-        if (!e->used) {
-            drop_entry(s, e);
-            continue;
-        }
-        e->used = false;
-        list_remove(&e->node);
-        list_append(&clock->entries, &e->node);
+    while (clock->count >= clock->most) {
+        struct host_line *line = host_table_next(&s->hosts, &clock->hand);
+
+        if (line == NULL)
+            clock->hand = 0; /* around */
+        else if (line->kind == kind && line->used)
+            line->used = false;
+        else if (line->kind == kind)
+            drop(s, line);
     }
 }
 
-static void remember(struct sites *s, struct str host, uint64_t hash, enum host_kind kind,
-                     struct slot_ref site)
+static void remember(struct sites *s, struct str host, enum host_kind kind, struct slot_ref site)
 {
-    struct host_clock *clock = &s->clocks[kind];
-    struct host_entry *e = map_find(&s->hosts, hash, host);
+    struct map_print print = map_print_of(host);
+    struct host_line *line = host_table_find(&s->hosts, print);
 
-    if (e != NULL)
-        drop_entry(s, e);
-    make_room(s, clock);
-    e = check_alloc(sizeof(*e) + host.len);
-    *e = (struct host_entry){ .hash = hash,
-                              .site = site,
-                              .born = s->suffix_clock,
-                              .kind = (uint8_t)kind,
-                              .host_len = (uint8_t)host.len };
-    memcpy(e->host, host.ptr, host.len);
-    list_append(&clock->entries, &e->node);
-    clock->count++;
-    map_add(&s->hosts, hash, e);
+    if (line != NULL)
+        drop(s, line);
+    make_room(s, kind);
+    line = host_table_add(&s->hosts, print, host);
+    line->site = site;
+    line->born = s->suffix_clock;
+    line->kind = (uint8_t)kind;
+    s->clocks[kind].count++;
     counter_add(&s->counters->hosts_held, 1);
 }
 
@@ -148,28 +120,29 @@ static bool suffix_changed_since(struct sites *s, struct str suffix, uint32_t bo
     return x != NULL && x->changed > born;
 }
 
-/* Did "*.parent" of one of the host's parents, or "*", come or go since the entry was right? */
-static bool is_outdated(struct sites *s, struct host_entry *e)
+/* Did "*.parent" of one of the host's parents, or "*", come or go since the line was right? */
+static bool is_outdated(struct sites *s, struct host_line *line, struct str host)
 {
     char star[HOST_MAX_BYTES + 2];
 
-    if (e->kind == HOST_EXACT)
+    if (line->kind == HOST_EXACT)
         return false;
-    if (e->born < s->suffix_floor || (e->kind == HOST_UNKNOWN && e->born < s->unknown_floor))
+    if (line->born < s->suffix_floor ||
+        (line->kind == HOST_UNKNOWN && line->born < s->unknown_floor))
         return true;
-    if (e->born == s->suffix_clock)
+    if (line->born == s->suffix_clock)
         return false;
-    if (suffix_changed_since(s, STR("*"), e->born))
+    if (suffix_changed_since(s, STR("*"), line->born))
         return true;
-    for (size_t i = 1; i < e->host_len; i++) {
-        if (e->host[i] != '.')
+    for (size_t i = 1; i < host.len; i++) {
+        if (host.ptr[i] != '.')
             continue;
         star[0] = '*';
-        memcpy(star + 1, e->host + i, e->host_len - i);
-        if (suffix_changed_since(s, str_slice(star, 1 + e->host_len - i), e->born))
+        memcpy(star + 1, host.ptr + i, host.len - i);
+        if (suffix_changed_since(s, str_slice(star, 1 + host.len - i), line->born))
             return true;
     }
-    e->born = s->suffix_clock;
+    line->born = s->suffix_clock;
     return false;
 }
 
@@ -196,9 +169,9 @@ static void on_no_answer(struct timer *t)
     wake(asked->sites, asked, SITES_BUSY, (struct slot_ref){ 0 }, FAULT_store_timeout);
 }
 
-static enum sites_result ask(struct sites *s, struct str host, uint64_t hash,
-                             struct sites_waiter *waiter)
+static enum sites_result ask(struct sites *s, struct str host, struct sites_waiter *waiter)
 {
+    uint64_t hash = map_hash(host);
     struct asked_host *asked = map_find(&s->asked, hash, host);
     struct lookup_mail *mail;
 
@@ -226,7 +199,7 @@ static enum sites_result ask(struct sites *s, struct str host, uint64_t hash,
     return SITES_WAIT;
 }
 
-/* Is the site that the entry names still in its slot? */
+/* Is the site that the line names still in its slot? */
 static bool holds(const struct sites *s, struct slot_ref ref)
 {
     const struct slot *slot;
@@ -237,40 +210,54 @@ static bool holds(const struct sites *s, struct slot_ref ref)
     return slot->object != NULL && slot->generation == ref.generation;
 }
 
-enum sites_result sites_find(struct sites *s, struct str host, struct slot_ref *ref,
-                             struct sites_waiter *waiter)
+void sites_fetch_line(const struct sites *s, struct map_print print)
 {
-    uint64_t hash = map_hash(host);
-    struct host_entry *e = map_find(&s->hosts, hash, host);
+    host_table_fetch(&s->hosts, print);
+}
 
-    if (e != NULL && (is_outdated(s, e) || (e->kind != HOST_UNKNOWN && !holds(s, e->site)))) {
-        drop_entry(s, e);
-        e = NULL;
+void sites_fetch_slot(const struct sites *s, struct map_print print)
+{
+    const struct host_line *line = host_table_find(&s->hosts, print);
+
+    if (line != NULL && line->site.slot < s->rooms[OBJECT_SITE])
+        __builtin_prefetch(&s->slots[OBJECT_SITE][line->site.slot]);
+}
+
+enum sites_result sites_find(struct sites *s, struct str host, struct map_print print,
+                             struct slot_ref *ref, struct sites_waiter *waiter)
+{
+    struct host_line *line = host_table_find(&s->hosts, print);
+
+    if (line != NULL &&
+        (is_outdated(s, line, host) || (line->kind != HOST_UNKNOWN && !holds(s, line->site)))) {
+        drop(s, line);
+        line = NULL;
     }
-    if (e == NULL) {
+    if (line == NULL) {
         counter_add(&s->counters->host_misses, 1);
-        return ask(s, host, hash, waiter);
+        return ask(s, host, waiter);
     }
     counter_add(&s->counters->host_hits, 1);
-    if (!e->used)
-        e->used = true;
-    *ref = e->site;
-    return e->kind == HOST_UNKNOWN ? SITES_UNKNOWN : SITES_FOUND;
+    if (!line->used)
+        line->used = true;
+    *ref = line->site;
+    return line->kind == HOST_UNKNOWN ? SITES_UNKNOWN : SITES_FOUND;
 }
 
 void host_cache_forget(struct sites *s, const struct forgotten *f)
 {
     struct str text = str_slice(f->host, f->host_len);
-    uint64_t hash = map_hash(text);
+    uint64_t hash;
     struct suffix *x;
 
     if (!f->suffix) {
-        struct host_entry *e = map_find(&s->hosts, hash, text);
+        struct host_line *line = host_table_find(&s->hosts, map_print_of(text));
 
-        if (e != NULL)
-            drop_entry(s, e);
+        if (line != NULL)
+            drop(s, line);
         return;
     }
+    hash = map_hash(text);
     s->suffix_clock++;
     x = map_find(&s->suffixes, hash, text);
     if (x == NULL && s->suffixes.count >= SUFFIXES_MOST) {
@@ -299,9 +286,9 @@ void host_cache_answer(struct sites *s, const struct answer *a)
     struct asked_host *asked = map_find(&s->asked, hash, host);
 
     if (a->kind == ANSWER_SITE)
-        remember(s, host, hash, a->exact ? HOST_EXACT : HOST_WILDCARD, a->site);
+        remember(s, host, a->exact ? HOST_EXACT : HOST_WILDCARD, a->site);
     else if (a->kind == ANSWER_UNKNOWN)
-        remember(s, host, hash, HOST_UNKNOWN, (struct slot_ref){ 0 });
+        remember(s, host, HOST_UNKNOWN, (struct slot_ref){ 0 });
     if (asked == NULL)
         return;
     wake(s, asked,
@@ -314,14 +301,14 @@ void host_cache_answer(struct sites *s, const struct answer *a)
 void sites_dump_hosts(const struct sites *s, size_t most, struct buf *json)
 {
     static const char *const kinds[] = { "exact", "wildcard", "unknown" };
-    const struct host_entry *e;
+    const struct host_line *line;
     bool first = true;
 
     buf_add_text(json, "[");
-    for (size_t at = 0; most > 0 && (e = map_next(&s->hosts, &at)) != NULL; most--) {
+    for (size_t at = 0; most > 0 && (line = host_table_next(&s->hosts, &at)) != NULL; most--) {
         buf_add_text(json, first ? "{\"host\":" : ",{\"host\":");
-        buf_add_json(json, str_slice(e->host, e->host_len));
-        buf_printf(json, ",\"kind\":\"%s\",\"slot\":%u}", kinds[e->kind], e->site.slot);
+        buf_add_json(json, str_from(host_table_name(&s->hosts, line)));
+        buf_printf(json, ",\"kind\":\"%s\",\"slot\":%u}", kinds[line->kind], line->site.slot);
         first = false;
     }
     buf_add_text(json, "]");

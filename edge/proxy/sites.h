@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "net/timer.h"
+#include "proxy/host_table.h"
 #include "proxy/worker.h"
 #include "routing/changes.h"
 
@@ -27,7 +28,7 @@ struct slot {
 enum host_kind { HOST_EXACT, HOST_WILDCARD, HOST_UNKNOWN, HOST_KINDS };
 
 struct host_clock {
-    struct list entries; /* second chance: the first is looked at next */
+    size_t hand; /* second chance: from this line on */
     size_t count, most;
 };
 
@@ -48,7 +49,7 @@ struct sites_waiter {
 struct sites {
     struct slot *slots[OBJECT_KINDS];
     uint32_t rooms[OBJECT_KINDS];
-    struct map hosts; /* struct host_entry */
+    struct host_table hosts;
     struct host_clock clocks[HOST_KINDS];
     struct map asked; /* struct asked_host */
     struct map suffixes;
@@ -66,9 +67,15 @@ void sites_init(struct sites *s, struct loop *l, struct worker_shared *shared,
                 struct counters *counters, unsigned worker);
 void sites_free(struct sites *s);
 
-/* Which site answers `host`? On SITES_WAIT `waiter` hangs in the list of those who asked. */
-enum sites_result sites_find(struct sites *s, struct str host, struct slot_ref *ref,
-                             struct sites_waiter *waiter);
+/* Which site answers `host`, whose print is map_print_of(host)? On SITES_WAIT `waiter` hangs in the
+ * list of those who asked. */
+enum sites_result sites_find(struct sites *s, struct str host, struct map_print print,
+                             struct slot_ref *ref, struct sites_waiter *waiter);
+/* The host is about to be asked for: what its answer stands on is on its way from memory while other
+ * work is done; first its line, then the slot that the line names. With many hosts, that wait would
+ * be most of what finding one costs. */
+void sites_fetch_line(const struct sites *s, struct map_print print);
+void sites_fetch_slot(const struct sites *s, struct map_print print);
 
 /* The object in a slot, pinned; NULL when its record is gone. Undone by sites_unpin with the same
  * object and slot, however often the slot was swapped in between. */

@@ -109,7 +109,7 @@ static enum sites_result find(const char *host, struct slot_ref *ref)
     struct sites_waiter *w = &waiters[next++ % 4096];
 
     w->on_answer = on_answer;
-    return sites_find(&t.sites, str_from(host), ref, w);
+    return sites_find(&t.sites, str_from(host), map_print_of(str_from(host)), ref, w);
 }
 
 static void answer(const char *host, enum answer_kind kind, uint32_t slot, uint32_t generation,
