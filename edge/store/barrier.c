@@ -137,6 +137,8 @@ static bool move(struct barrier *b, enum token_step from, enum token_step to)
 
 static void drop_first(struct barrier *b, size_t count)
 {
+    if (count == 0)
+        return;
     b->count -= count;
     if (count > 0)
         memmove(b->tokens, b->tokens + count, b->count * sizeof(*b->tokens));
