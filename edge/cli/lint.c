@@ -29,10 +29,11 @@ struct lint_target {
 /* --- words --- */
 
 /* What edges write, and what later versions will: no configuration, and no mistake. */
-static const char *const families_other[] = { "errors", "edges", "edge",   "barrier", "history",
-                                              "health", "stats", "lease",  "rate",    "ticket",
-                                              "acme",   "cert",  "t",      "sni",     "script",
-                                              "purge",  "ban",   "accept", "switch",  "applied" };
+static const char *const families_other[] = { "errors",  "edges",    "edge",   "ack",   "barrier",
+                                              "history", "recorded", "health", "stats", "lease",
+                                              "rate",    "ticket",   "acme",   "cert",  "t",
+                                              "sni",     "script",   "purge",  "ban",   "accept",
+                                              "switch",  "applied" };
 
 static const char *const rule_words[] = { "path",    "method", "header",    "query",   "cookie",
                                           "from",    "to",     "websocket", "split",   "redirect",
