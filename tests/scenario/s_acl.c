@@ -1,0 +1,145 @@
+/* s_acl.c -- schema/acl.conf is enough, and no more than that.
+ *
+ * Whatever a test here makes an edge or a verb do must be allowed: what is not is named by ACL LOG,
+ * and belongs into schema/acl.conf.
+ *
+ * Owns:    nothing.
+ * Thread:  the test's.
+ * Used by: make test.
+ * Not here: TLS (s_redis_tls.c). */
+#include "harness/scene.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct scene s;
+static struct redis redis;
+
+static void begin(void)
+{
+    char here[4096];
+
+    cr_assert_not_null(getcwd(here, sizeof(here)));
+    scene_start(&s, .without_redis = true, .without_edge = true);
+    cr_assert_eq(mkdir(kept_format("%s/acl", s.dir), 0700), 0);
+    redis_start_configured(&redis, kept_format("%s/acl", s.dir), 0, false,
+                           kept_format("include %s/schema/acl.conf\n", here));
+    s.options.redis = kept_format("redis://usher-edge:change-me@127.0.0.1:%u", redis.port);
+    s.options.unready = false;
+}
+
+/* "command ... object ..." of each denial. */
+static void expect_no_denial(void)
+{
+    const char *denied = redis_say(&redis, "ACL LOG 10");
+
+    cr_assert_str_eq(denied, "", "schema/acl.conf does not allow:\n%s", denied);
+}
+
+static void run_as_writer(int expected, const char *verb, const char *flag, const char *value)
+{
+    const char *url = kept_format("redis://usher-writer:change-me@127.0.0.1:%u", redis.port);
+    char *out, *err;
+    int code =
+        process_run((const char *[]){ edge_program(), verb, "--redis", url, flag, value, NULL },
+                    NULL, &out, &err);
+
+    cr_assert_eq(code, expected, "usher %s ended with %d: %s%s", verb, code, out, err);
+}
+
+SCENARIO(acl, an_edge_may_do_all_that_it_does)
+{
+    struct origin *one = origin_start("one");
+
+    begin();
+    redis_say(&redis, "SET usher:host:early.test %s", origin_at(one));
+    scene_edge_start(&s);
+    await_get(&s, "early.test", "/", 200, "one");
+    redis_say(&redis, "HSET usher:endpoints:web %s 1", origin_at(one));
+    redis_say(&redis, "HSET usher:service:web balance random");
+    redis_say(&redis, "HSET usher:tenant:acme to service:web");
+    redis_say(&redis, "HSET usher:routes:acme r1 'path /x/* to service:web'");
+    redis_say(&redis, "HSET usher:defaults timeout 5s");
+    redis_say(&redis, "SET usher:host:a.test tenant:acme");
+    await_get(&s, "a.test", "/", 200, "one");
+    /* bad, and mended */
+    redis_say(&redis, "SET usher:host:bad.test nonsense");
+    await(has(redis_say(&redis, "HGETALL usher:errors"), "usher:host:bad.test"));
+    redis_say(&redis, "SET usher:host:bad.test %s", origin_at(one));
+    await(!has(redis_say(&redis, "HGETALL usher:errors"), "usher:host:bad.test"));
+    /* history, of a tenant's records and of others */
+    redis_say(&redis, "HSET usher:tenant:acme to 127.0.0.1:1");
+    redis_say(&redis, "DEL usher:host:early.test");
+    await_fault(&s, "early.test", "unknown_host");
+    await(has(redis_say(&redis, "KEYS usher:*"), "usher:history:acme"));
+    /* it announces itself, and acknowledges */
+    await(has(redis_say(&redis, "ZRANGE usher:edges 0 -1"), ""));
+    run_as_writer(0, "wait", "--timeout", "8s");
+    await(has(redis_say(&redis, "KEYS usher:*"), "usher:edge:"));
+    /* back after a loss, with what others have said */
+    redis_say(&redis, "HSET usher:errors usher:host:gone.test 'seen by edge another'");
+    redis_say(&redis, "CLIENT KILL TYPE normal SKIPME yes");
+    await(scene_metric(&s, "usher_store_reconnects_total") >= 1);
+    await(scene_metric(&s, "usher_store_suspect") == 0);
+    redis_say(&redis, "FLUSHALL");
+    await_fault(&s, "unheard.test", "unknown_host");
+    edge_stop(&s.edge); /* it signs off */
+    expect_no_denial();
+    scene_end(&s);
+    redis_free(&redis);
+}
+
+SCENARIO(acl, an_edge_may_not_write_configuration_nor_a_writer_what_edges_say)
+{
+    static const char *const edge[] = { "SET usher:host:a.test x",
+                                        "DEL usher:tenant:acme",
+                                        "HSET usher:routes:acme r 'path / deny'",
+                                        "FLUSHALL",
+                                        "KEYS *",
+                                        "CONFIG GET *",
+                                        "GET other:key" };
+    static const char *const writer[] = {
+        "HSET usher:errors a b", "DEL usher:edges",        "FLUSHDB",
+        "EVAL 'return 1' 0",     "CONFIG SET maxmemory 1", "SET other:key x"
+    };
+
+    begin();
+    redis_say(&redis, "AUTH usher-edge change-me");
+    cr_assert_null(redis_say(&redis, "GET usher:host:a.test"));
+    for (size_t i = 0; i < sizeof(edge) / sizeof(edge[0]); i++)
+        cr_expect(starts(redis_try(&redis, "%s", edge[i]), "-NOPERM"), "%s", edge[i]);
+    redis_say(&redis, "AUTH usher-writer change-me");
+    cr_assert_str_eq(redis_say(&redis, "SET usher:host:a.test 127.0.0.1:1"), "OK");
+    for (size_t i = 0; i < sizeof(writer) / sizeof(writer[0]); i++)
+        cr_expect(starts(redis_try(&redis, "%s", writer[i]), "-NOPERM"), "%s", writer[i]);
+    scene_end(&s);
+    redis_free(&redis);
+}
+
+SCENARIO(acl, a_writer_may_run_the_verbs)
+{
+    begin();
+    redis_say(&redis, "SET usher:host:a.test nonsense");
+    redis_say(&redis, "HSET usher:tenant:acme to 127.0.0.1:1");
+    run_as_writer(1, "check", "--json", NULL);
+    run_as_writer(0, "edges", "--json", NULL);
+    run_as_writer(0, "topology", "--json", NULL);
+    expect_no_denial();
+    scene_end(&s);
+    redis_free(&redis);
+}
+
+SCENARIO(acl, a_wrong_password_is_told_and_the_next_try_may_be_right)
+{
+    begin();
+    redis_say(&redis, "ACL SETUSER usher-edge >other");
+    redis_say(&redis, "ACL SETUSER usher-edge <change-me");
+    scene_edge_start_unready(&s);
+    cr_assert(process_awaits_log(&s.edge.process, "WRONGPASS", AWAIT_MS));
+    cr_assert(!has(process_log(&s.edge.process), "change-me"), "the password is in the log");
+    redis_say(&redis, "ACL SETUSER usher-edge >change-me");
+    await(scene_ready(&s) == 200);
+    scene_end(&s);
+    redis_free(&redis);
+}

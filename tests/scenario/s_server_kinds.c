@@ -1,0 +1,143 @@
+/* s_server_kinds.c -- what Redis says it is: too old, another of its family.
+ *
+ * Between the edge and a real Redis stands one who changes what HELLO answers, and nothing else.
+ *
+ * Owns:    nothing.
+ * Thread:  the test's; the liar's, one for each connection.
+ * Used by: make test.
+ * Not here: nonsense (f_store_wire.c). */
+#include "harness/scene.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct scene s;
+
+static struct liar {
+    int fd;
+    char to[96];
+    char truth[128], lie[128]; /* bytes of the answer to HELLO */
+} liar;
+
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+    return a;
+}
+
+/* Passes what has come from one on to the other; false: it has ended. */
+static bool pass(int from, int to, bool lies)
+{
+    static _Thread_local char bytes[1 << 16];
+    ssize_t n = read(from, bytes, sizeof(bytes));
+    char *truth = n > 0 && lies ? memmem(bytes, (size_t)n, liar.truth, strlen(liar.truth)) : NULL;
+
+    if (n <= 0)
+        return false;
+    if (truth == NULL)
+        return send_all(to, bytes, (size_t)n, AWAIT_MS);
+    return send_all(to, bytes, (size_t)(truth - bytes), AWAIT_MS) &&
+           send_all(to, liar.lie, strlen(liar.lie), AWAIT_MS) &&
+           send_all(to, truth + strlen(liar.truth),
+                    (size_t)(bytes + n - truth) - strlen(liar.truth), AWAIT_MS);
+}
+
+static void *pass_both_ways(void *owner)
+{
+    int edge = (int)(intptr_t)owner, redis = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un to = address_of(liar.to);
+    struct pollfd fds[2] = { { edge, POLLIN, 0 }, { redis, POLLIN, 0 } };
+    bool going = connect(redis, (struct sockaddr *)&to, sizeof(to)) == 0;
+
+    while (going && poll(fds, 2, -1) > 0) {
+        if (fds[0].revents != 0)
+            going = pass(edge, redis, false);
+        if (going && fds[1].revents != 0)
+            going = pass(redis, edge, true);
+    }
+    close(edge);
+    close(redis);
+    return NULL;
+}
+
+static void *take_all(void *owner)
+{
+    int fd;
+
+    while ((fd = accept4(liar.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        pthread_t thread;
+
+        await_thread(&thread, pass_both_ways, (void *)(intptr_t)fd);
+        pthread_detach(thread);
+    }
+    return owner;
+}
+
+static const char *said(const char *name, const char *version)
+{
+    return kept_format("$6\r\nserver\r\n$%zu\r\n%s\r\n$7\r\nversion\r\n$%zu\r\n%s\r\n",
+                       strlen(name), name, strlen(version), version);
+}
+
+static void begin(const char *name, const char *version)
+{
+    struct sockaddr_un a;
+    pthread_t thread;
+    char *truth;
+
+    scene_start(&s, .without_edge = true);
+    a = address_of(kept_format("%s/liar", s.dir));
+    truth = strstr(scene_redis(&s, "INFO server"), "redis_version:") + strlen("redis_version:");
+    snprintf(liar.truth, sizeof(liar.truth), "%s",
+             said("redis", kept_format("%.*s", (int)strcspn(truth, "\r"), truth)));
+    snprintf(liar.lie, sizeof(liar.lie), "%s", said(name, version));
+    snprintf(liar.to, sizeof(liar.to), "%s", s.redis.socket);
+    liar.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(bind(liar.fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(liar.fd, 8) == 0);
+    await_thread(&thread, take_all, NULL);
+    pthread_detach(thread);
+    s.options.redis = kept_format("unix://%s", a.sun_path);
+}
+
+SCENARIO(server_kinds, one_that_is_too_old_is_refused_in_a_sentence)
+{
+    char *out, *err;
+    int code;
+
+    begin("redis", "6.0.16");
+    scene_edge_start_unready(&s);
+    cr_assert(process_awaits_log(&s.edge.process,
+                                 "store_down reason=\"it is Redis 6.0.16; 6.2 or newer is needed\"",
+                                 AWAIT_MS));
+    cr_assert_eq(scene_ready(&s), 503);
+    expect_fault(&s, "a.test", "store_unavailable");
+    code =
+        process_run((const char *[]){ edge_program(), "check", "--redis", s.options.redis, NULL },
+                    NULL, &out, &err);
+    cr_assert(code != 0 && has(err, "it is Redis 6.0.16; 6.2 or newer is needed"), "%s", err);
+    scene_end(&s);
+}
+
+SCENARIO(server_kinds, the_oldest_that_will_do_and_valkey_are_served_from)
+{
+    static const char *const kinds[][2] = { { "redis", "6.2.0" }, { "valkey", "8.1.0" } };
+
+    for (unsigned i = 0; i < 2; i++) {
+        begin(kinds[i][0], kinds[i][1]);
+        scene_edge_start(&s);
+        scene_host(&s, "a.test", origin_start("one"));
+        await_get(&s, "a.test", "/", 200, "one");
+        cr_assert_eq(scene_logged(&s, kept_format("server=%s version=%s mode=standalone "
+                                                  "role=primary",
+                                                  kinds[i][0], kinds[i][1])),
+                     1);
+        shutdown(liar.fd, SHUT_RDWR);
+        scene_end(&s);
+        memset(&s, 0, sizeof(s));
+    }
+}
