@@ -3,6 +3,7 @@
 #define HTTP_TARGET_H
 
 #include "base/fault.h"
+#include "base/path.h"
 #include "http/head.h"
 
 #define TARGET_HOST_MAX 253
@@ -19,11 +20,11 @@ struct target {
 /* FAULT_NONE, bad_request, bad_host or not_implemented (CONNECT). */
 enum fault target_read(const struct head *h, struct target *t);
 
-/* Writes the normal form of RFC 3986 6.2.2 to `to`: unreserved octets decoded, hex in upper case,
- * dot segments removed, characters no path may hold encoded; "//" stays. `to` holds 3 * path.len
- * + 1. Returns its length; 0: the path holds something no path may (an encoded control octet, a bad
- * escape). *same: it is the path as it was. */
-size_t target_normal_path(struct str path, char *to, bool *same);
+/* As path_normal. */
+static inline size_t target_normal_path(struct str path, char *to, bool *same)
+{
+    return path_normal(path, to, same);
+}
 
 /* Writes `host` (a Host field's value) without port and trailing dot in lower case; 0 when it is
  * neither a name nor an address literal (RFC 9110 4.2). */

@@ -17,6 +17,7 @@ struct routes *compile_routes(struct slot_ref ref, struct str id,
                               const struct record_fields *fields, const uint32_t *slots);
 struct defaults *compile_defaults(struct slot_ref ref, const struct record_fields *fields,
                                   const uint32_t *slots);
+void routes_free_regexes(struct routes *r); /* what does not lie in its allocation */
 /* `owner` of len 0: none. */
 struct service *compile_service(struct slot_ref ref, struct str name, bool bad, struct str owner,
                                 enum balance balance, const struct endpoint *endpoints,

@@ -6,6 +6,7 @@
  * Not here: rules (rule.c); whether what is named exists (store/judge.c). */
 #include "routing/field_types.h"
 
+#include "base/map.h"
 #include "routing/key_names.h"
 
 #define TIMEOUT_MOST_MS (24u * 60 * 60 * 1000)
@@ -13,19 +14,46 @@
 
 /* --- what is shared by several fields --- */
 
+static uint32_t *find_place(const struct record_names *names, enum family family, struct str name)
+{
+    uint32_t mask = 2 * names->room - 1, at = (uint32_t)map_hash(name);
+
+    for (;; at++) {
+        uint32_t *place = &names->places[at & mask];
+        const struct record_name *there = *place ? &names->items[*place - 1] : NULL;
+
+        if (there == NULL || (there->family == family && str_equals(there->name, name)))
+            return place;
+    }
+}
+
+static void make_room(struct arena *arena, struct record_names *names)
+{
+    uint32_t before = names->room;
+
+    names->items =
+        arena_grown(arena, names->items, names->count, &names->room, sizeof(*names->items));
+    if (names->room == before)
+        return;
+    names->places = arena_alloc(arena, 2 * names->room * sizeof(*names->places));
+    for (uint32_t i = 0; i < names->count; i++)
+        *find_place(names, names->items[i].family, names->items[i].name) = i + 1;
+}
+
 uint32_t field_name(struct record_fields *fields, enum family family, const char *field,
                     struct str name)
 {
     struct record_names *names = &fields->names;
+    uint32_t *place;
 
-    for (uint32_t i = 0; i < names->count; i++)
-        if (names->items[i].family == family && str_equals(names->items[i].name, name))
-            return i;
-    names->items = arena_grown(&fields->arena, names->items, names->count, &names->room,
-                               sizeof(*names->items));
-    names->items[names->count] =
-        (struct record_name){ family, field, arena_copy(&fields->arena, name) };
-    return names->count++;
+    make_room(&fields->arena, names);
+    place = find_place(names, family, name);
+    if (*place == 0) {
+        names->items[names->count] =
+            (struct record_name){ family, field, arena_copy(&fields->arena, name) };
+        *place = ++names->count;
+    }
+    return *place - 1;
 }
 
 bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct str text,

@@ -152,6 +152,29 @@ static bool decode_endpoints(const struct value *value, struct record_fields *fi
     return true;
 }
 
+static bool decode_rules(const struct value *value, struct record_fields *fields,
+                         struct record_error *error)
+{
+    char name[sizeof(error->field)];
+
+    for (size_t i = 0; i < value->count; i++) {
+        const struct value_field *f = &value->fields[i];
+
+        str_printable(f->name, name, sizeof(name));
+        if (!name_is_right(f->name)) {
+            record_error_set(error, name, f->name, "a rule's name: %s", NAME_EXPECTED);
+            return false;
+        }
+        if (f->value.len > RECORD_STRING_MAX) {
+            record_error_set(error, name, f->value, "at most %u bytes", RECORD_STRING_MAX);
+            return false;
+        }
+        if (!rule_decode(f->name, f->value, fields, error))
+            return false;
+    }
+    return rules_keep_bounds(fields, error);
+}
+
 static bool decode_host_string(struct str text, struct record_fields *fields,
                                struct record_error *error)
 {
@@ -182,7 +205,7 @@ static bool decode_hash(enum family family, const struct value *value, struct re
     if (family == FAMILY_endpoints)
         return decode_endpoints(value, fields, error);
     if (family == FAMILY_routes)
-        return true;
+        return decode_rules(value, fields, error);
     for (size_t i = 0; i < value->count; i++)
         if (!decode_field(family, &value->fields[i], fields, error))
             return false;

@@ -72,6 +72,7 @@ struct record_name {
 struct record_names {
     struct record_name *items;
     uint32_t count, room;
+    uint32_t *places; /* where which is, by hash: index + 1, or 0; room for 2 * room */
 };
 
 /* What the record says, of whichever family: the fields it cannot have stay unset. Everything it
@@ -91,7 +92,8 @@ struct record_fields {
     char owner[NAME_MAX_BYTES + 1]; /* of a service; "": none */
     struct endpoint_list endpoints; /* of usher:endpoints: */
     struct rule *rules;             /* of usher:routes:, in the order of the hash */
-    uint32_t rule_count;
+    uint32_t rule_count, rule_room;
+    uint32_t regex_count; /* in all of them */
 };
 
 /* False: *error says why. `value` is present (not VALUE_ABSENT). Free the fields in both cases. */
@@ -110,6 +112,9 @@ struct field_row {
 
 /* The fields that a hash of this family may have (of endpoints: their options; of routes: none). */
 const struct field_row *record_fields_of(enum family family, size_t *count);
+
+/* The words of a rule, likewise; their type is condition, action or modifier. */
+const struct field_row *rule_words_known(size_t *count);
 
 void record_error_set(struct record_error *error, const char *field, struct str value,
                       const char *expected, ...) __attribute__((format(printf, 4, 5)));

@@ -1,12 +1,22 @@
-/* route.c -- what is left of a rule once it is met.
+/* route.c -- the form of paths that rules are matched on; which part of a split a client has.
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: proxy/exchange.c.
- * Not here: finding the rule. */
+ * Used by: rule_values.c (rules' paths), proxy/exchange.c (requests').
+ * Not here: finding a rule (match.c); its text (route_text.c). */
 #include "routing/route.h"
 
 #include "base/check.h"
+
+size_t route_path_form(char *path, size_t len)
+{
+    size_t out = 0;
+
+    for (size_t i = 0; i < len; i++)
+        if (path[i] != '/' || out == 0 || path[out - 1] != '/')
+            path[out++] = path[i];
+    return out;
+}
 
 const struct split_part *action_split(const struct action *action, uint64_t hash)
 {
@@ -20,14 +30,5 @@ const struct split_part *action_split(const struct action *action, uint64_t hash
         at -= action->parts[i].weight;
     }
     CHECK(!"the weights add up to their sum");
-    return NULL;
-}
-
-const struct route *routes_match(const struct routes *r, const struct route_request *q,
-                                 struct route_scratch *scratch)
-{
-    (void)q;
-    (void)scratch;
-    CHECK(r->count == 0);
     return NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/buf.h"
+#include "base/cidr.h"
 #include "base/header_edit.h"
 #include "routing/service.h"
 
@@ -43,9 +44,42 @@ struct action {
 /* Which part of a split has this client's hash; shares are as the weights say, to the last hash. */
 const struct split_part *action_split(const struct action *action, uint64_t hash);
 
+enum route_path {
+    ROUTE_ANY_PATH,    /* no condition on it, or one that every path meets */
+    ROUTE_EXACT_PATH,  /* just this one */
+    ROUTE_PREFIX_PATH, /* this one, and all below it */
+    ROUTE_REGEX_PATH,
+};
+
+enum condition_kind {
+    CONDITION_METHOD,
+    CONDITION_HEADER,
+    CONDITION_QUERY,
+    CONDITION_COOKIE,
+    CONDITION_FROM,
+    CONDITION_WEBSOCKET,
+};
+
+enum condition_test { TEST_PRESENT, TEST_EQUALS, TEST_REGEX };
+
+struct condition {
+    enum condition_kind kind;
+    enum condition_test test; /* of a header, a parameter or a cookie */
+    struct str name;
+    struct str value; /* as written: with what it is compared, the pattern, the list */
+    const struct cidr *ranges;
+    uint32_t range_count;
+    struct regex *regex; /* TEST_REGEX */
+};
+
 struct route {
     struct str name;
     struct action action;
+    enum route_path path_kind;
+    struct str path; /* in its normal form, without "/" at a prefix's end; or the pattern */
+    struct regex *path_regex;           /* ROUTE_REGEX_PATH */
+    const struct condition *conditions; /* other than the path's; all must hold */
+    uint32_t condition_count;
     struct str strip, prepend;       /* of the path; len 0: none */
     struct str host;                 /* sent as Host; len 0: as it came */
     const struct header_edit *edits; /* of the request's head, in the order written */
@@ -53,6 +87,8 @@ struct route {
     uint32_t timeout_ms; /* in place of --response-timeout; 0: not said */
     int32_t priority;
 };
+
+struct route_index;
 
 struct routes {
     struct object object;        /* first */

@@ -1,0 +1,599 @@
+/* test_match.c -- which rule a request meets: conditions, precedence, the index, its bounds. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "http/target.h"
+#include "rules.h"
+
+/* --- conditions --- */
+
+#define GETS(of, ...) rules_met(of, &(const struct asking){ __VA_ARGS__ })
+
+static void expect_one(const char *rule, const struct asking *asking, bool met)
+{
+    struct routes *routes = rules_compiled(RULES({ "r", rule }), 1);
+    const char *why = rules_refused(routes, "r", asking);
+
+    cr_expect_eq(rules_met(routes, asking)[0] != '\0', met, "%s of %s", rule, asking->path);
+    cr_expect_eq(why[0] == '\0', met, "%s of %s: %s", rule, asking->path, why);
+    object_free(&routes->object);
+}
+
+#define MEETS(rule, ...) expect_one(rule, &(const struct asking){ __VA_ARGS__ }, true)
+#define FAILS(rule, ...) expect_one(rule, &(const struct asking){ __VA_ARGS__ }, false)
+
+Test(match, paths)
+{
+    MEETS("path /x deny", .path = "/x");
+    FAILS("path /x deny", .path = "/x/");
+    FAILS("path /x deny", .path = "/X");
+    MEETS("path /x/ deny", .path = "/x/");
+    MEETS("path /x/* deny", .path = "/x");
+    MEETS("path /x/* deny", .path = "/x/");
+    MEETS("path /x/* deny", .path = "/x/y/z");
+    FAILS("path /x/* deny", .path = "/xy");
+    FAILS("path /x/y/* deny", .path = "/x");
+    MEETS("path /* deny", .path = "/");
+    MEETS("path / deny", .path = "/");
+    FAILS("path / deny", .path = "/x");
+    MEETS("path ~\\.png$ deny", .path = "/a/b.png");
+    FAILS("path ~\\.png$ deny", .path = "/a/b.png/c");
+    MEETS("path ~^/v[12]/ deny", .path = "/v2/a");
+    FAILS("path ~^/v[12]/ deny", .path = "/a/v2/");
+    MEETS("path ~a|^/b deny", .path = "/xxa");
+    MEETS("path ~(?i)^/ADMIN deny", .path = "/admin");
+    MEETS("deny", .path = "*");
+}
+
+Test(match, methods_and_headers)
+{
+    MEETS("method GET,HEAD deny", .path = "/", .method = "HEAD");
+    FAILS("method GET,HEAD deny", .path = "/", .method = "HEA");
+    FAILS("method GET deny", .path = "/", .method = "HEAD");
+    MEETS("header x-kind deny", .path = "/", .headers = { { "X-Kind", "" } });
+    FAILS("header X-Kind deny", .path = "/", .headers = { { "X-Kin", "a" } });
+    MEETS("header X-Kind=b deny", .path = "/",
+          .headers = { { "X-Kind", "a" }, { "x-kind", "b " } });
+    FAILS("header X-Kind=b deny", .path = "/", .headers = { { "X-Kind", "B" } });
+    MEETS("header X-Kind~^b+$ deny", .path = "/", .headers = { { "X-Kind", "bbb" } });
+    FAILS("header X-Kind~^b+$ deny", .path = "/", .headers = { { "X-Kind", "bba" } });
+    MEETS("header A=1 header B=2 deny", .path = "/", .headers = { { "A", "1" }, { "B", "2" } });
+    FAILS("header A=1 header B=2 deny", .path = "/", .headers = { { "A", "1" } });
+    MEETS("websocket deny", .path = "/", .websocket = true);
+    FAILS("websocket deny", .path = "/");
+}
+
+Test(match, queries_are_compared_decoded)
+{
+    MEETS("query a deny", .path = "/", .query = "a");
+    MEETS("query a deny", .path = "/", .query = "b=1&a=&c");
+    FAILS("query a deny", .path = "/", .query = "ab=1&b=a");
+    FAILS("query a deny", .path = "/");
+    FAILS("query a deny", .path = "/", .query = "");
+    MEETS("query role=admin deny", .path = "/", .query = "x=1&role=admin");
+    MEETS("query role=admin deny", .path = "/", .query = "%72ole=%61dm%69n");
+    MEETS("query role=admin deny", .path = "/", .query = "role=guest&role=admin");
+    FAILS("query role=admin deny", .path = "/", .query = "role=admins");
+    FAILS("query role=admin deny", .path = "/", .query = "role=admin%20");
+    MEETS("query \"q=a b\" deny", .path = "/", .query = "q=a+b");
+    MEETS("query \"q=a b\" deny", .path = "/", .query = "q=a%20b");
+    MEETS("query q=a=b deny", .path = "/", .query = "q=a=b");
+    MEETS("query q=100% deny", .path = "/", .query = "q=100%");
+    MEETS("query q=%zz deny", .path = "/", .query = "q=%zz");
+    MEETS("query q= deny", .path = "/", .query = "q");
+}
+
+Test(match, cookies)
+{
+    MEETS("cookie a deny", .path = "/", .headers = { { "Cookie", "b=1; a=2" } });
+    MEETS("cookie a=2 deny", .path = "/", .headers = { { "Cookie", "b=1;a=2" } });
+    MEETS("cookie a=2 deny", .path = "/", .headers = { { "Cookie", "b=1" }, { "cookie", "a=2" } });
+    FAILS("cookie a=2 deny", .path = "/", .headers = { { "Cookie", "aa=2; a=22" } });
+    FAILS("cookie A deny", .path = "/", .headers = { { "Cookie", "a=2" } });
+    FAILS("cookie a deny", .path = "/", .headers = { { "X", "a=2" } });
+}
+
+Test(match, clients)
+{
+    MEETS("from 10.0.0.0/8 deny", .path = "/", .client = "10.1.2.3:5");
+    FAILS("from 10.0.0.0/8 deny", .path = "/", .client = "11.1.2.3:5");
+    MEETS("from 10.0.0.0/8 deny", .path = "/", .client = "[::ffff:10.1.2.3]:5");
+    MEETS("from ::ffff:10.0.0.0/104 deny", .path = "/", .client = "10.1.2.3:5");
+    MEETS("from 192.0.2.7,2001:db8::/32 deny", .path = "/", .client = "[2001:db8:1::1]:5");
+    MEETS("from 192.0.2.7,2001:db8::/32 deny", .path = "/", .client = "192.0.2.7:5");
+    FAILS("from 192.0.2.7,2001:db8::/32 deny", .path = "/", .client = "192.0.2.8:5");
+    MEETS("from 0.0.0.0/0 deny", .path = "/", .client = "192.0.2.8:5");
+    FAILS("from 0.0.0.0/0 deny", .path = "/", .client = "[2001:db8::1]:5");
+}
+
+static void expect_why(const char *rule, const struct asking *asking, const char *why)
+{
+    struct routes *routes = rules_compiled(RULES({ "r", rule }), 1);
+
+    cr_expect_str_eq(rules_refused(routes, "r", asking), why);
+    object_free(&routes->object);
+}
+
+#define WHY(rule, why, ...) expect_why(rule, &(const struct asking){ __VA_ARGS__ }, why)
+
+Test(match, why_a_rule_does_not_hold)
+{
+    WHY("path /b deny", "path: /a is not /b", .path = "/a");
+    WHY("path /b/* deny", "path: /a is not below /b", .path = "/a");
+    WHY("path ~^/b deny", "path: /a does not hold ^/b", .path = "/a");
+    WHY("method POST deny", "method: GET is not POST", .path = "/a");
+    WHY("header X=b deny", "header: there is no X", .path = "/a");
+    WHY("header X=b deny", "header: X is \"a\", not \"b\"", .path = "/a",
+        .headers = { { "x", "a" } });
+    WHY("header X~b deny", "header: X is \"a\", which does not hold \"b\"", .path = "/a",
+        .headers = { { "x", "a" } });
+    WHY("query q=1 deny", "query: there is no q that is \"1\"", .path = "/a");
+    WHY("cookie q deny", "cookie: there is no q", .path = "/a");
+    WHY("from 10.0.0.0/8 deny", "from: 192.0.2.1 is not in 10.0.0.0/8", .path = "/a");
+    WHY("websocket deny", "websocket: none is asked for", .path = "/a");
+    WHY("deny", "", .path = "/a");
+}
+
+/* --- which goes first --- */
+
+Test(match, the_more_specific_goes_first)
+{
+    struct routes *routes = rules_compiled(
+        RULES({ "any", "deny" }, { "any-get", "method GET deny" }, { "regex", "path ~^/a deny" },
+              { "regex-get", "path ~/b method GET deny" }, { "root", "path / deny" },
+              { "a-below", "path /a/* deny" }, { "a-b-below", "path /a/b/* deny" },
+              { "a-b-below-q", "path /a/b/* query q deny" }, { "a-b", "path /a/b deny" },
+              { "a-b-q", "path /a/b query q deny" }, { "a-b-q-2", "path /a/b query q deny" },
+              { "first", "path ~^/first deny priority 1" },
+              { "first-exact", "path /first/exact deny" },
+              { "last", "path /last deny priority -1" },
+              { "every", "path /* method HEAD header X deny" }),
+        15);
+    static const struct {
+        const char *path, *query, *method, *name;
+    } expected[] = {
+        { "/a/b", NULL, NULL, "a-b" },           { "/a/b", "q", NULL, "a-b-q" },
+        { "/a/b/", NULL, NULL, "a-b-below" },    { "/a/b/c", "q", NULL, "a-b-below-q" },
+        { "/a", NULL, NULL, "a-below" },         { "/a/c", NULL, NULL, "a-below" },
+        { "/ab", NULL, "PUT", "regex" },         { "/c/b", NULL, NULL, "regex-get" },
+        { "/c/b", NULL, "PUT", "any" },          { "/", NULL, NULL, "root" },
+        { "/z", NULL, NULL, "any-get" },         { "/z", NULL, "PUT", "any" },
+        { "/first/exact", NULL, NULL, "first" }, { "/last", NULL, NULL, "any-get" },
+        { "*", NULL, "OPTIONS", "any" },
+    };
+
+    for (size_t i = 0; i < COUNT(expected); i++)
+        cr_expect_str_eq(GETS(routes, .path = expected[i].path, .query = expected[i].query,
+                              .method = expected[i].method),
+                         expected[i].name, "of %s", expected[i].path);
+    cr_expect_str_eq(GETS(routes, .path = "/z", .method = "HEAD", .headers = { { "X", "1" } }),
+                     "every");
+    object_free(&routes->object);
+}
+
+Test(match, no_rules)
+{
+    struct routes *routes = rules_compiled(NULL, 0);
+
+    cr_expect_str_eq(GETS(routes, .path = "/"), "");
+    object_free(&routes->object);
+    routes = compile_routes((struct slot_ref){ 0, 0 }, STR("acme"), NULL, NULL);
+    cr_expect_str_eq(GETS(routes, .path = "/"), "");
+    object_free(&routes->object);
+}
+
+Test(match, a_split_is_exact_over_all_hashes)
+{
+    struct routes *routes =
+        rules_compiled(RULES({ "r", "split service:a=95 service:none=0 service:b=5" }), 1);
+    const struct action *action = &routes->items[0].action;
+    unsigned b = 0;
+
+    for (uint64_t i = 0; i < 10000; i++) { /* the middle of each of 10,000 equal ranges */
+        uint64_t hash = UINT64_MAX / 10000 * i + UINT64_MAX / 20000;
+        struct str name = action_split(action, hash)->service;
+
+        cr_assert_not(str_equals(name, STR("none")));
+        b += str_equals(name, STR("b"));
+    }
+    cr_expect_eq(b, 500);
+    cr_expect(str_equals(action_split(action, 0)->service, STR("a")));
+    cr_expect(str_equals(action_split(action, UINT64_MAX)->service, STR("b")));
+    object_free(&routes->object);
+}
+
+/* --- the index against looking at every rule --- */
+
+static const char *const segments[] = { "a", "b", "c", "api", "v1", "v2", "x.png", "A", "%2F", "" };
+
+static struct buf random_path(struct random *r, unsigned most)
+{
+    unsigned count = 1 + (unsigned)random_below(r, most);
+    struct buf path = { 0 };
+
+    for (unsigned i = 0; i < count; i++) {
+        const char *segment = segments[random_below(r, COUNT(segments))];
+
+        /* An empty segment is a trailing slash, and nowhere else is there one. */
+        if (segment[0] != '\0' || i + 1 == count)
+            buf_printf(&path, "/%s%u", segment,
+                       segment[0] != '\0' ? (unsigned)random_below(r, 20) : 0);
+        if (segment[0] == '\0' && i + 1 == count)
+            path.len--; /* "/0" to "/" */
+    }
+    buf_add(&path, "", 0);
+    path.ptr[path.len] = '\0';
+    return path;
+}
+
+static char *random_rule(struct random *r, unsigned *regexes, unsigned *pathless)
+{
+    struct buf rule = { 0 }, path = random_path(r, 4);
+
+    if (path.len == 1 && ++*pathless > 100)
+        buf_printf(&path, "p%u", (unsigned)random_below(r, 1000));
+    switch (random_below(r, 8)) {
+    case 0:
+        buf_printf(&rule, ++*regexes < 100 ? "path ~%s[0-9]*$ " : "path %s ", path.ptr);
+        break;
+    case 1:
+        if (++*pathless > 100)
+            buf_printf(&rule, "path %s ", path.ptr);
+        buf_printf(&rule, "query q=%u ", (unsigned)random_below(r, 1000));
+        break;
+    case 2:
+    case 3:
+    case 4:
+        buf_printf(&rule, "path %s%s* ", path.ptr, path.ptr[path.len - 1] == '/' ? "" : "/");
+        break;
+    default:
+        buf_printf(&rule, "path %s ", path.ptr);
+    }
+    if (random_below(r, 3) == 0)
+        buf_printf(&rule, "method %s ", random_below(r, 2) ? "GET" : "PUT");
+    if (random_below(r, 3) == 0)
+        buf_printf(&rule, "query p=%u ", (unsigned)random_below(r, 3));
+    buf_add_text(&rule, "deny");
+    if (random_below(r, 50) == 0 || rule.len == 4)
+        buf_printf(&rule, " priority %d", (int)random_below(r, 7) - 3 - (rule.len == 4 ? 10 : 0));
+    buf_free(&path);
+    return rule.ptr;
+}
+
+static void expect_sorted(const struct routes *routes)
+{
+    static const int classes[] = { [ROUTE_EXACT_PATH] = 0,
+                                   [ROUTE_PREFIX_PATH] = 1,
+                                   [ROUTE_REGEX_PATH] = 2,
+                                   [ROUTE_ANY_PATH] = 3 };
+
+    for (uint32_t i = 1; i < routes->count; i++) {
+        const struct route *a = &routes->items[i - 1], *b = &routes->items[i];
+        bool prefixes = a->path_kind == ROUTE_PREFIX_PATH && b->path_kind == ROUTE_PREFIX_PATH;
+        char x[NAME_MAX_BYTES + 1], y[NAME_MAX_BYTES + 1];
+
+        cr_assert_geq(a->priority, b->priority);
+        if (a->priority != b->priority)
+            continue;
+        cr_assert_leq(classes[a->path_kind], classes[b->path_kind]);
+        if (a->path_kind != b->path_kind)
+            continue;
+        cr_assert(!prefixes || a->path.len >= b->path.len);
+        if (prefixes && a->path.len != b->path.len)
+            continue;
+        cr_assert_geq(a->condition_count, b->condition_count);
+        if (a->condition_count != b->condition_count)
+            continue;
+        str_printable(a->name, x, sizeof(x));
+        str_printable(b->name, y, sizeof(y));
+        cr_assert_lt(strcmp(x, y), 0);
+    }
+}
+
+static void compare_with_oracle(uint64_t seed, size_t count, unsigned requests)
+{
+    struct text_rule *rules = calloc(count, sizeof(*rules));
+    struct random r = { .state = seed };
+    struct routes *routes;
+    unsigned regexes = 0, pathless = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        char *name = malloc(16);
+
+        snprintf(name, 16, "r%zu", i);
+        rules[i] = (struct text_rule){ name, random_rule(&r, &regexes, &pathless) };
+    }
+    routes = rules_compiled(rules, count);
+    expect_sorted(routes);
+    for (unsigned i = 0; i < requests; i++) {
+        struct buf path = random_path(&r, 6);
+        char query[32];
+        struct asking asking = { .path = path.ptr,
+                                 .method = random_below(&r, 2) ? "GET" : "PUT",
+                                 .query = query };
+        char met[NAME_MAX_BYTES + 1];
+
+        snprintf(query, sizeof(query), "p=%u&q=%u", (unsigned)random_below(&r, 4),
+                 (unsigned)random_below(&r, 2000));
+        snprintf(met, sizeof(met), "%s", rules_met(routes, &asking));
+        cr_expect_str_eq(met, rules_met_first(routes, &asking), "seed %llu: %s?%s meets %s",
+                         (unsigned long long)seed, path.ptr, query, met);
+        buf_free(&path);
+    }
+    object_free(&routes->object);
+    for (size_t i = 0; i < count; i++) {
+        free((char *)rules[i].name);
+        free((char *)rules[i].text);
+    }
+    free(rules);
+}
+
+Test(match, the_index_finds_what_looking_at_every_rule_finds)
+{
+    compare_with_oracle(1, 1, 200);
+    compare_with_oracle(2, 2, 200);
+    for (uint64_t seed = 3; seed < 30; seed++)
+        compare_with_oracle(seed, 60, 100);
+    compare_with_oracle(31, 10000, 300);
+}
+
+/* --- the edges of the index --- */
+
+Test(match, paths_of_every_depth_and_length)
+{
+    struct routes *routes = rules_compiled(
+        RULES({ "deep", "path /a/b/c/d/e/f/g/h/i/j/* deny" }, { "a", "path /a/* deny" },
+              { "long", "path /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/* deny" },
+              { "slash", "path /a/b/ deny" }),
+        4);
+    struct buf path = { 0 };
+
+    cr_expect_str_eq(GETS(routes, .path = "/a/b/c/d/e/f/g/h/i/j"), "deep");
+    cr_expect_str_eq(GETS(routes, .path = "/a/b/c/d/e/f/g/h/i/j/"), "deep");
+    cr_expect_str_eq(GETS(routes, .path = "/a/b/c/d/e/f/g/h/i"), "a");
+    cr_expect_str_eq(GETS(routes, .path = "/a/b/"), "slash");
+    cr_expect_str_eq(GETS(routes, .path = "/a/b/c/d/e/f/g/h/i/jj"), "a");
+    cr_expect_str_eq(GETS(routes, .path = "/"), "");
+    cr_expect_str_eq(GETS(routes, .path = "*"), "");
+    buf_add_text(&path, "/a");
+    for (unsigned i = 0; i < 5000; i++)
+        buf_add_text(&path, "/b");
+    cr_expect_str_eq(GETS(routes, .path = path.ptr), "a");
+    buf_clear(&path);
+    buf_add_text(&path, "/");
+    for (unsigned i = 0; i < 56; i++)
+        buf_add_text(&path, "a");
+    cr_expect_str_eq(GETS(routes, .path = path.ptr), "long");
+    buf_add_text(&path, "a");
+    cr_expect_str_eq(GETS(routes, .path = path.ptr), "");
+    buf_free(&path);
+    object_free(&routes->object);
+}
+
+Test(match, the_deepest_prefix_that_a_rule_may_have)
+{
+    struct buf text = { 0 };
+    struct routes *routes;
+    struct text_rule *rules = calloc(64, sizeof(*rules));
+
+    /* One rule for each depth from 1 to 64: all of them are candidates of the deepest path. */
+    for (unsigned i = 0; i < 64; i++) {
+        char *name = malloc(8);
+
+        snprintf(name, 8, "d%u", i + 1);
+        buf_clear(&text);
+        buf_add_text(&text, "path ");
+        for (unsigned k = 0; k <= i; k++)
+            buf_add_text(&text, "/s");
+        buf_printf(&text, "/* %sdeny", i == 0 ? "" : "query never ");
+        rules[i] = (struct text_rule){ name, strdup(text.ptr) };
+    }
+    routes = rules_compiled(rules, 64);
+    buf_clear(&text);
+    for (unsigned k = 0; k < 70; k++)
+        buf_add_text(&text, "/s");
+    cr_expect_str_eq(GETS(routes, .path = text.ptr), "d1");
+    cr_expect_str_eq(GETS(routes, .path = text.ptr, .query = "never"), "d64");
+    object_free(&routes->object);
+    for (unsigned i = 0; i < 64; i++) {
+        free((char *)rules[i].name);
+        free((char *)rules[i].text);
+    }
+    free(rules);
+    buf_free(&text);
+}
+
+/* --- patterns that would take too long --- */
+
+/* A path in which "(a+)+$" would be looked for until the end of time. */
+static struct buf endless_path(void)
+{
+    struct buf path = { 0 };
+
+    buf_add_text(&path, "/");
+    for (unsigned i = 0; i < 4000; i++)
+        buf_add_text(&path, "a");
+    buf_add_text(&path, "!");
+    return path;
+}
+
+Test(match, a_pattern_without_end_is_given_up)
+{
+    struct buf path = endless_path();
+    struct routes *routes = rules_compiled(
+        RULES({ "to", "path ~^/(a+)+$ to service:a" }, { "rest", "respond 200" }), 2);
+
+    cr_expect_str_eq(GETS(routes, .path = path.ptr), "rest", "what is not found out is not met");
+    cr_expect_str_eq(GETS(routes, .path = "/aaa"), "to");
+    object_free(&routes->object);
+    routes = rules_compiled(RULES({ "no", "path ~^/(a+)+$ deny" }, { "rest", "respond 200" }), 2);
+    cr_expect_str_eq(GETS(routes, .path = path.ptr), "no", "but denied");
+    cr_expect_str_eq(GETS(routes, .path = "/b"), "rest");
+    object_free(&routes->object);
+    routes =
+        rules_compiled(RULES({ "no", "header X~^/(a+)+$ deny" }, { "rest", "respond 200" }), 2);
+    cr_expect_str_eq(GETS(routes, .path = "/", .headers = { { "X", path.ptr } }), "no");
+    object_free(&routes->object);
+    buf_free(&path);
+}
+
+Test(match, a_path_too_long_to_be_searched)
+{
+    struct routes *routes = rules_compiled(
+        RULES({ "no", "path ~^/b deny" }, { "to", "path ~^/a to service:a priority 1" }), 2);
+    char path[4098];
+
+    memset(path, 'a', sizeof(path));
+    path[0] = '/';
+    path[4097] = '\0';
+    cr_expect_str_eq(GETS(routes, .path = path), "no");
+    path[4096] = '\0';
+    cr_expect_str_eq(GETS(routes, .path = path), "to");
+    object_free(&routes->object);
+}
+
+Test(match, no_hundred_of_patterns_stalls_a_worker)
+{
+    static const char *const patterns[] = {
+        "(a+)+$",
+        "(a|aa)+$",
+        "(a*)*b",
+        "a*a*a*a*a*b",
+        "(.*)(.*)(.*)(.*)b",
+        "(?:a?){50}a{50}b",
+        "(?<p>a+)+\\\\k<p>b",
+        "(([a-z])+.)+[A-Z]",
+    };
+    struct text_rule rules[100];
+    struct buf path = endless_path();
+    struct routes *routes;
+    uint64_t began;
+
+    for (unsigned i = 0; i < 100; i++) {
+        char *name = malloc(8), *text = malloc(96);
+
+        snprintf(name, 8, "r%u", i);
+        snprintf(text, 96, "path \"~(?#%u)%s\" to service:a", i, patterns[i % COUNT(patterns)]);
+        rules[i] = (struct text_rule){ name, text };
+    }
+    routes = rules_compiled(rules, 100);
+    began = clock_now_ms();
+    cr_expect_str_eq(GETS(routes, .path = path.ptr), "");
+    /* About 10 ms; what is to be excluded is minutes. */
+    cr_expect_lt(clock_now_ms() - began, 2000);
+    object_free(&routes->object);
+    for (unsigned i = 0; i < 100; i++) {
+        free((char *)rules[i].name);
+        free((char *)rules[i].text);
+    }
+    buf_free(&path);
+}
+
+/* --- what a deny must not miss --- */
+
+/* As a request's path comes to the rules. NULL: the request is 400 before. */
+static const char *met_as_sent(const struct routes *routes, const char *sent)
+{
+    char normal[3 * 256 + 1];
+    bool same;
+    size_t len = target_normal_path(str_from(sent), normal, &same);
+
+    if (len == 0)
+        return NULL;
+    normal[route_path_form(normal, len)] = '\0';
+    return GETS(routes, .path = normal);
+}
+
+Test(match, no_way_of_writing_a_path_gets_past_a_deny)
+{
+    struct routes *routes =
+        rules_compiled(RULES({ "no", "path /admin/* deny" }, { "yes", "to service:a" }), 2);
+    static const struct {
+        const char *path, *met;
+    } table[] = {
+        { "/admin", "no" },
+        { "/admin/", "no" },
+        { "/admin/x", "no" },
+        { "/%61dmin", "no" },
+        { "/%61%64%6d%69%6e", "no" },
+        { "/%61%64%6D%69%6E/x", "no" },
+        { "/a%64min/", "no" },
+        { "//admin", "no" },
+        { "///admin//x", "no" },
+        { "/./admin", "no" },
+        { "/././admin/./", "no" },
+        { "/admin/.", "no" },
+        { "/admin/./", "no" },
+        { "/admin//", "no" },
+        { "/x/../admin", "no" },
+        { "/x/y/../../admin", "no" },
+        { "/../admin", "no" },
+        { "/../../admin/x", "no" },
+        { "/x/..//admin", "no" },
+        { "/%2e/admin", "no" },
+        { "/%2E/admin", "no" },
+        { "/x/%2e%2e/admin", "no" },
+        { "/x/%2E%2e/admin", "no" },
+        { "/x/.%2e/%61dmin", "no" },
+        { "/x/%2e./admin", "no" },
+        { "/admin/x/..", "no" },
+        { "/admin/x/../", "no" },
+        { "/admin/%2e", "no" },
+        { "/admin/%2f", "no" },
+        { "/admin/..;/x", "no" },
+        { "/admin/;a=b", "no" },
+        { "/admin/%00", NULL },
+        { "/admin%00", NULL },
+        { "/%0aadmin", NULL },
+        { "/admin%", NULL },
+        { "/admin%4", NULL },
+        { "/%%61dmin", NULL },
+        /* Other paths: an origin that takes them for /admin does so by a rule of its own. */
+        { "/admin/..", "yes" },
+        { "/admin/../x", "yes" },
+        { "/administrator", "yes" },
+        { "/Admin", "yes" },
+        { "/admin;a=b", "yes" },
+        { "/admin%3Ba=b", "yes" },
+        { "/admin%2Fx", "yes" },
+        { "/admin%2fx", "yes" },
+        { "/x%2F..%2Fadmin", "yes" },
+        { "/%2561dmin", "yes" },
+        { "/x/admin", "yes" },
+        { "/x//../admin", "yes" }, /* the origin gets /x/admin */
+        { "/...//admin", "yes" },
+        { "/", "yes" },
+    };
+
+    for (size_t i = 0; i < COUNT(table); i++) {
+        const char *met = met_as_sent(routes, table[i].path);
+
+        if (met == NULL || table[i].met == NULL)
+            cr_expect_eq(met == NULL, table[i].met == NULL, "%s meets %s", table[i].path,
+                         met ? met : "nothing: 400");
+        else
+            cr_expect_str_eq(met, table[i].met, "%s meets %s", table[i].path, met);
+    }
+    object_free(&routes->object);
+}
+
+Test(match, a_rule_that_is_written_strangely_denies_what_it_means)
+{
+    static const char *const written[] = {
+        "path /admin/* deny",      "path /%61dmin/* deny", "path //admin//* deny",
+        "path /x/../admin/* deny", "path /./admin/* deny", "path /%2e/%61%64min/* deny",
+    };
+
+    for (size_t i = 0; i < COUNT(written); i++) {
+        struct routes *routes =
+            rules_compiled(RULES({ "no", written[i] }, { "yes", "to service:a" }), 2);
+
+        cr_expect_str_eq(met_as_sent(routes, "/admin/x"), "no", "%s", written[i]);
+        cr_expect_str_eq(met_as_sent(routes, "/x/%2e./%61dmin"), "no", "%s", written[i]);
+        cr_expect_str_eq(met_as_sent(routes, "/adminx"), "yes", "%s", written[i]);
+        object_free(&routes->object);
+    }
+}
