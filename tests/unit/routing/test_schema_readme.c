@@ -51,6 +51,9 @@ static const char service_fields[] =
 static const char endpoint_options[] =
 #include "schema/endpoint.def"
     ;
+static const char rule_words[] =
+#include "schema/rule.def"
+    ;
 
 Test(schema, readme_says_what_the_tables_say)
 {
@@ -66,5 +69,8 @@ Test(schema, readme_says_what_the_tables_say)
     expect_table(&readme, "Options of an endpoint",
                  "| option | type | default | range | meaning |\n|---|---|---|---|---|\n",
                  endpoint_options);
+    expect_table(&readme, "Words of a rule",
+                 "| word | type | default | range | meaning |\n|---|---|---|---|---|\n",
+                 rule_words);
     buf_free(&readme);
 }

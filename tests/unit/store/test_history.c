@@ -180,8 +180,10 @@ Test(store_history, too_large_a_value_is_told_of_and_not_kept)
         scene_do(s, "HSET usher:routes:acme r%u %s", i, "path / deny");
     scene_expect(s, "a.test", "10.0.0.1:1");
     for (unsigned i = 0; i < 2000; i++) {
-        redisAppendCommand(s->redis, "HSET usher:routes:acme name-of-a-rule-%u %s", i,
-                           "path /one/and/two/and/three/* deny");
+        char rule[64];
+
+        snprintf(rule, sizeof(rule), "path /one/and/two/and/%u/* deny", i);
+        redisAppendCommand(s->redis, "HSET usher:routes:acme name-of-a-rule-%u %s", i, rule);
     }
     for (unsigned i = 0; i < 2000; i++) {
         void *reply = NULL;
