@@ -138,7 +138,7 @@ static const struct route *find_route(struct exchange *x)
 
     if (memmem(q.path.ptr, q.path.len, "//", 2) != NULL)
         q.path = single_slashes(q.path, w->path_form);
-    return routes_match(x->routes, &q, NULL);
+    return routes_match(x->routes, &q, w->route_scratch);
 }
 
 static const struct action *find_action(struct exchange *x)

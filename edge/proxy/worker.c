@@ -228,6 +228,7 @@ static void prepare(struct worker *w)
     sites_init(&w->sites, &w->loop, w->shared, w->counters, w->index);
     upstream_pool_init(&w->pool);
     random_init(&w->random);
+    w->route_scratch = route_scratch_new();
     w->path_form = check_alloc(3 * (size_t)s->max_url_bytes + 1);
     list_init(&w->sessions);
     list_init(&w->running);
@@ -273,6 +274,7 @@ void worker_join(struct worker *w)
     gather_free(&w->to_client);
     gather_free(&w->to_upstream);
     free(w->read_buffer.ptr);
+    route_scratch_free(w->route_scratch);
     free(w->path_form);
     buf_free(&w->access_lines);
     free(w->counters);

@@ -38,7 +38,8 @@ struct worker {
     struct upstream_pool pool;
     struct random random;
     uint32_t rule_cursors[WORKER_RULE_CURSORS]; /* balancing of endpoints that a rule lists */
-    char *path_form;                            /* scratch: the form that rules are matched on */
+    struct route_scratch *route_scratch;
+    char *path_form; /* scratch: the form that rules are matched on */
 
     struct list sessions;
     unsigned session_count;
