@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/path.h"
 #include "http/parser.h"
 #include "proxy/exchange.h"
 #include "proxy/worker_state.h"
@@ -115,29 +116,52 @@ static struct str nth_header(void *owner, struct str name, unsigned n)
     return str_slice(NULL, 0);
 }
 
-static struct str single_slashes(struct str path, char *to)
+static bool is_raw(const struct exchange *x)
 {
-    size_t len = 0;
+    return SAID(x, path) == PATH_RAW;
+}
 
-    for (size_t i = 0; i < path.len; i++)
-        if (path.ptr[i] != '/' || len == 0 || to[len - 1] != '/')
-            to[len++] = path.ptr[i];
-    return str_slice(to, len);
+static struct str form_of(struct str path, char *to)
+{
+    memcpy(to, path.ptr, path.len);
+    return str_slice(to, route_path_form(to, path.len));
+}
+
+/* The endpoint gets the path as the client wrote it, and may take "//" as "/" before it resolves
+ * "..": that is another path, and what is denied must be denied in either reading. */
+static const struct route *denied_otherwise(struct exchange *x, struct route_request *q)
+{
+    struct worker *w = x->w;
+    const struct route *route;
+    struct str raw = x->target.path;
+    char *normal = w->path_form + raw.len;
+    bool same;
+
+    if (memmem(raw.ptr, raw.len, "//", 2) == NULL)
+        return NULL;
+    raw = form_of(raw, w->path_form);
+    q->path = str_slice(normal, path_normal(raw, normal, &same));
+    q->path.len = route_path_form(normal, q->path.len);
+    route = q->path.len > 0 ? routes_match(x->routes, q, w->route_scratch) : NULL;
+    return route != NULL && route->action.kind == ACTION_DENY ? route : NULL;
 }
 
 static const struct route *find_route(struct exchange *x)
 {
     struct worker *w = x->w;
+    const struct route *route;
     struct route_request q = { .owner = &x->request,
                                .header = nth_header,
                                .method = parser_method_name(x->request.method),
-                               .path = x->path,
                                .query = x->target.query,
                                .client = x->client->client_address(x->session),
                                .websocket = x->request.upgrade };
 
+    if (is_raw(x) && (route = denied_otherwise(x, &q)) != NULL)
+        return route;
+    q.path = x->path;
     if (memmem(q.path.ptr, q.path.len, "//", 2) != NULL)
-        q.path = single_slashes(q.path, w->path_form);
+        q.path = form_of(q.path, w->path_form);
     return routes_match(x->routes, &q, w->route_scratch);
 }
 
@@ -154,11 +178,6 @@ static const struct action *find_action(struct exchange *x)
 }
 
 /* --- the path --- */
-
-static bool is_raw(const struct exchange *x)
-{
-    return SAID(x, path) == PATH_RAW;
-}
 
 struct str match_own_path(const struct exchange *x)
 {

@@ -229,7 +229,7 @@ static void prepare(struct worker *w)
     upstream_pool_init(&w->pool);
     random_init(&w->random);
     w->route_scratch = route_scratch_new();
-    w->path_form = check_alloc(3 * (size_t)s->max_url_bytes + 1);
+    w->path_form = check_alloc(4 * (size_t)s->max_url_bytes + 1);
     list_init(&w->sessions);
     list_init(&w->running);
     list_init(&w->ended);

@@ -39,7 +39,7 @@ struct worker {
     struct random random;
     uint32_t rule_cursors[WORKER_RULE_CURSORS]; /* balancing of endpoints that a rule lists */
     struct route_scratch *route_scratch;
-    char *path_form; /* scratch: the form that rules are matched on */
+    char *path_form; /* scratch: a path, and its normal form */
 
     struct list sessions;
     unsigned session_count;

@@ -47,9 +47,9 @@ static socklen_t address_of(const char *text, struct sockaddr_storage *to)
     return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? sizeof(*v4) : 0;
 }
 
-static struct client *open_with(const char *address, int receive_buffer)
+static struct client *open_with(const char *address, const char *source, int receive_buffer)
 {
-    struct sockaddr_storage to;
+    struct sockaddr_storage to, from;
     socklen_t len = address_of(address, &to);
     struct client *c = kept_alloc(sizeof(*c));
     struct open_client *entry = kept_alloc(sizeof(*entry));
@@ -57,6 +57,10 @@ static struct client *open_with(const char *address, int receive_buffer)
 
     cr_assert_gt(len, 0, "%s is no address", address);
     c->fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (source != NULL)
+        cr_assert(bind(c->fd, (struct sockaddr *)&from,
+                       address_of(kept_format("%s:0", source), &from)) == 0,
+                  "no address of ours: %s", source);
     if (receive_buffer > 0)
         setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -76,12 +80,20 @@ static struct client *open_with(const char *address, int receive_buffer)
 
 struct client *client_try(const char *address)
 {
-    return open_with(address, 0);
+    return open_with(address, NULL, 0);
+}
+
+struct client *client_open_from(const char *address, const char *source)
+{
+    struct client *c = open_with(address, source, 0);
+
+    cr_assert_not_null(c, "no connection to %s from %s", address, source);
+    return c;
 }
 
 struct client *client_open(const char *address)
 {
-    struct client *c = open_with(address, 0);
+    struct client *c = open_with(address, NULL, 0);
 
     cr_assert_not_null(c, "no connection to %s: %s", address, strerror(errno));
     return c;
@@ -89,7 +101,7 @@ struct client *client_open(const char *address)
 
 struct client *client_open_narrow(const char *address)
 {
-    struct client *c = open_with(address, 4096);
+    struct client *c = open_with(address, NULL, 4096);
 
     cr_assert_not_null(c, "no connection to %s: %s", address, strerror(errno));
     return c;

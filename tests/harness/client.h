@@ -24,6 +24,8 @@ struct response {
 /* `address`: "127.0.0.1:80" or "[::1]:80". Fails the test when it cannot; client_try: NULL. */
 struct client *client_open(const char *address);
 struct client *client_try(const char *address);
+/* From this address of ours ("127.0.0.9"). */
+struct client *client_open_from(const char *address, const char *source);
 /* A small receive buffer: a reader that does not read soon holds the sender. */
 struct client *client_open_narrow(const char *address);
 
