@@ -46,6 +46,40 @@ static const char *request_as_sent(const char *text, bool forwarded)
 #define ADDED                                                                                      \
     "X-Forwarded-For: 2001:db8::7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: shop.example\r\n"
 
+Test(serializer, edits_take_away_and_put_in_place)
+{
+    static const struct header_edit edits[] = {
+        { STR("x-stage"), STR("green") }, { STR("Cookie"), { NULL, 0 } },
+        { STR("X-Twice"), STR("1") },     { STR("x-twice"), STR("2") },
+        { STR("X-Then"), STR("1") },      { STR("x-then"), { NULL, 0 } },
+        { STR("X-Empty"), STR("") },
+    };
+    static char to[4096];
+    struct request_out out = { .method = STR("GET"),
+                               .path = STR("/p"),
+                               .query = { NULL, 0 },
+                               .host = STR("inner.example:81"),
+                               .authority = STR("shop.example"),
+                               .client_ip = STR("2001:db8::7"),
+                               .scheme = STR("http"),
+                               .id = STR("edge"),
+                               .edits = edits,
+                               .edit_count = sizeof(edits) / sizeof(edits[0]) };
+    struct parser p;
+    struct head h;
+    size_t len;
+
+    parse(&p, &h, true,
+          "GET /p HTTP/1.1\r\nHost: shop.example\r\nA: 1\r\nCOOKIE: a\r\nB: 2\r\ncookie: b\r\n"
+          "X-Stage: mine\r\nX-Then: mine\r\nC: 3\r\n\r\n");
+    len = serializer_request(to, sizeof(to) - 1, &h, &out);
+    to[len] = '\0';
+    head_free(&h);
+    cr_expect_str_eq(to, "GET /p HTTP/1.1\r\nHost: inner.example:81\r\nA: 1\r\nB: 2\r\nC: 3\r\n"
+                         "x-stage: green\r\nx-twice: 2\r\nX-Empty: \r\n" ADDED
+                         "Via: 1.1 edge\r\nCDN-Loop: edge\r\n\r\n");
+}
+
 Test(serializer, writes_a_request_with_our_own_fields)
 {
     cr_expect_str_eq(
