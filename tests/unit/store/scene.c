@@ -207,13 +207,33 @@ static const char *describe(const struct service *service, char *to, size_t size
     return to;
 }
 
+/* "(r0 r3) ": the rules of the tenant, in their order. */
+static void add_rules(struct scene *s, const struct tenant *tenant, struct buf *text)
+{
+    const struct routes *routes =
+        (const struct routes *)object_at(s, OBJECT_ROUTES, tenant->routes_slot);
+
+    if (routes == NULL)
+        return;
+    buf_add_text(text, routes->bad ? "(bad" : "(");
+    for (uint32_t i = 0; i < routes->count; i++) {
+        buf_add_text(text, i > 0 ? " " : "");
+        route_text(routes, &routes->items[i], text);
+    }
+    buf_add_text(text, ") ");
+}
+
 static const char *follow(struct scene *s, const struct site *site)
 {
     static char text[4096];
     const struct tenant *tenant = NULL;
+    const struct defaults *defaults = (const struct defaults *)object_at(s, OBJECT_DEFAULTS, 0);
     const struct action *to = &site->fields.to;
     enum tenant_status status = site->fields.status;
     const struct object *service;
+    struct buf rules = { 0 };
+    const char *where;
+    size_t len;
 
     if (site->bad)
         return "bad_record";
@@ -227,17 +247,29 @@ static const char *follow(struct scene *s, const struct site *site)
             status = tenant->fields.status;
         if (to->kind == ACTION_UNSET)
             to = &tenant->fields.to;
+        add_rules(s, tenant, &rules);
     }
-    if (status == STATUS_MAINTENANCE)
-        return "maintenance";
-    if (status == STATUS_SUSPENDED)
-        return "suspended";
-    if (to->kind == ACTION_UNSET)
-        return "no_route";
-    if (to->kind == ACTION_ENDPOINTS)
-        return describe(to->own, text, sizeof(text));
-    service = object_at(s, OBJECT_SERVICE, to->service_slot);
-    return service ? describe((const struct service *)service, text, sizeof(text)) : "no_endpoint";
+    if (defaults != NULL && to->kind == ACTION_UNSET)
+        to = &defaults->fields.to;
+    len = rules.len < sizeof(text) / 2 ? rules.len : sizeof(text) / 2;
+    if (len > 0)
+        memcpy(text, rules.ptr, len);
+    text[len] = '\0';
+    buf_free(&rules);
+    if (status == STATUS_MAINTENANCE || status == STATUS_SUSPENDED || to->kind == ACTION_UNSET) {
+        where = status == STATUS_MAINTENANCE ? "maintenance"
+                : status == STATUS_SUSPENDED ? "suspended"
+                                             : "no_route";
+        snprintf(text + len, sizeof(text) - len, "%s", where);
+        return text;
+    }
+    service = to->kind == ACTION_ENDPOINTS ? &to->own->object
+                                           : object_at(s, OBJECT_SERVICE, to->service_slot);
+    where = service ? describe((const struct service *)service, text + len, sizeof(text) - len)
+                    : "no_endpoint";
+    if (where != text + len)
+        snprintf(text + len, sizeof(text) - len, "%s", where);
+    return text;
 }
 
 const char *scene_known(struct scene *s, const char *host)

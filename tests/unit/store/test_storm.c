@@ -57,7 +57,7 @@ static void write_tenant(struct scene *s, struct random *r, bool good)
 {
     unsigned n = (unsigned)below(r, 4), port = 1 + (unsigned)below(r, 60000);
 
-    switch (below(r, good ? 3 : 5)) {
+    switch (below(r, good ? 3 : 8)) {
     case 0:
         scene_do(s, "HSET usher:tenant:t%u to 10.0.1.%u:%u", n, n, port);
         break;
@@ -73,6 +73,48 @@ static void write_tenant(struct scene *s, struct random *r, bool good)
     case 4:
         scene_do(s, "HSET usher:tenant:t%u colour red", n);
         break;
+    case 5:
+        scene_do(s, "DEL usher:tenant:t%u usher:routes:t%u", n, n);
+        break;
+    case 6:
+        scene_do(s, "DEL usher:routes:t%u", n);
+        break;
+    case 7:
+        scene_do(s, "HSET usher:routes:t%u bad %s", n, "path /x nowhere");
+        break;
+    }
+}
+
+static void write_routes(struct scene *s, struct random *r)
+{
+    unsigned n = (unsigned)below(r, 4), rule = (unsigned)below(r, 5);
+    char text[64];
+
+    if (below(r, 3) == 0)
+        snprintf(text, sizeof(text), "path /r%u deny", rule);
+    else
+        snprintf(text, sizeof(text), "path /r%u to service:s%u", rule, (unsigned)below(r, 4));
+    if (below(r, 4) == 0)
+        scene_do(s, "HDEL usher:routes:t%u r%u", n, rule);
+    else
+        scene_do(s, "HSET usher:routes:t%u r%u %s", n, rule, text);
+}
+
+static void write_defaults(struct scene *s, struct random *r, bool good)
+{
+    switch (below(r, good ? 2 : 4)) {
+    case 0:
+        scene_do(s, "HSET usher:defaults to service:s%u", (unsigned)below(r, 4));
+        break;
+    case 1:
+        scene_do(s, "HSET usher:defaults to 10.0.4.%u:80", (unsigned)below(r, 4));
+        break;
+    case 2:
+        scene_do(s, "HSET usher:defaults colour red");
+        break;
+    case 3:
+        scene_do(s, "DEL usher:defaults");
+        break;
     }
 }
 
@@ -80,7 +122,7 @@ static void write_service(struct scene *s, struct random *r, bool good)
 {
     unsigned n = (unsigned)below(r, 4), port = 1 + (unsigned)below(r, 60000);
 
-    switch (below(r, good ? 3 : 6)) {
+    switch (below(r, good ? 3 : 7)) {
     case 0:
         scene_do(s, "HSET usher:endpoints:s%u 10.0.2.%u:%u 100", n, n, port);
         break;
@@ -99,12 +141,15 @@ static void write_service(struct scene *s, struct random *r, bool good)
     case 5:
         scene_do(s, "DEL usher:endpoints:s%u usher:service:s%u", n, n);
         break;
+    case 6:
+        scene_do(s, "HSET usher:service:s%u owner t%u", n, (unsigned)below(r, 4));
+        break;
     }
 }
 
 static void write_one(struct scene *s, struct random *r, bool good)
 {
-    switch (below(r, 3)) {
+    switch (below(r, 5)) {
     case 0:
         write_host(s, r, good);
         break;
@@ -113,6 +158,12 @@ static void write_one(struct scene *s, struct random *r, bool good)
         break;
     case 2:
         write_service(s, r, good);
+        break;
+    case 3:
+        write_routes(s, r);
+        break;
+    case 4:
+        write_defaults(s, r, good);
         break;
     }
 }
@@ -135,9 +186,12 @@ static void mend_everything(struct scene *s, struct random *r)
     for (unsigned n = 0; n < 4; n++) {
         scene_do(s, "HDEL usher:endpoints:s%u nowhere", n);
         scene_do(s, "HSET usher:endpoints:s%u 10.0.3.%u:80 1", n, n);
+        scene_do(s, "HDEL usher:service:s%u owner", n);
         scene_do(s, "HDEL usher:tenant:t%u colour", n);
+        scene_do(s, "HDEL usher:routes:t%u bad", n);
         scene_do(s, "HSET usher:tenant:t%u status active", n);
     }
+    scene_do(s, "HDEL usher:defaults colour");
     for (unsigned i = 0; i < HOSTS; i++)
         scene_do(s, "DEL usher:host:%s", hosts[i]);
     for (unsigned i = 0; i < 20; i++)
@@ -211,5 +265,5 @@ Test(store_storm, ends_as_a_fresh_one_begins)
 Test(store_storm, with_a_cache_too_small)
 {
     for (uint64_t seed = 1; seed <= 3; seed++)
-        live_through(seed * 104729, 12000, 100);
+        live_through(seed * 104729, 24000, 100);
 }
