@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
     { "wait", "until every edge has applied what was written", wait_verb },
     { "edges", "the edges there are, and how they do", edges_verb },
     { "topology", "where Redis is: Sentinels, primary, replicas", topology_verb },
+    { "health", "whether an edge may be sent clients: for health checks", health_verb },
     { "--version", "this version, and those of the libraries inside", version_verb },
     { "version", NULL, version_verb },
     { "--help", "this text; `usher serve --help` lists the flags", help_verb },

@@ -13,6 +13,7 @@ int check_verb(int argc, char **argv);
 int wait_verb(int argc, char **argv);
 int edges_verb(int argc, char **argv);
 int topology_verb(int argc, char **argv);
+int health_verb(int argc, char **argv);
 int version_verb(int argc, char **argv);
 
 #endif

@@ -4,7 +4,7 @@
  * Thread:  the test's.
  * Used by: make test.
  * Not here: readiness while Redis is away (f_store_outage.c) or while draining (l_drain.c). */
-#include "harness/scene.h"
+#include "harness/verb.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -24,6 +24,30 @@ SCENARIO(admin, health_and_readiness)
     expect_status(client_get_once(s.edge.admin, "x", "/no-such-page"), 404);
     cr_assert_not_null(scene_page(&s, "/"));
     cr_assert_not_null(scene_page(&s, "/healthz?from=probe"));
+    scene_end(&s);
+}
+
+SCENARIO(admin, the_health_verb_says_what_readyz_says)
+{
+    static struct scene s;
+    struct verb_said said;
+
+    scene_start(&s, .flags = { "--drain-wait", "30s" });
+    said = verb_say(&s, "health --admin %s", s.edge.admin);
+    cr_assert_eq(said.code, 0, "%s", said.err);
+    cr_assert_str_eq(said.out, "ready\n");
+    process_signal(&s.edge.process, SIGTERM);
+    await(verb_say(&s, "health --admin %s", s.edge.admin).code == 1);
+    said = verb_say(&s, "health --admin %s", s.edge.admin);
+    cr_assert_str_eq(said.out, "draining\n");
+    process_kill(&s.edge.process);
+    said = verb_say(&s, "health --admin %s", s.edge.admin);
+    cr_assert_eq(said.code, 1);
+    cr_assert(has(said.err, "usher health: the edge at ") && has(said.err, s.edge.admin), "%s",
+              said.err);
+    cr_assert_str_eq(said.out, "");
+    cr_assert_eq(verb_say(&s, "health --admin off").code, 2);
+    cr_assert_eq(verb_say(&s, "health --redis redis://127.0.0.1/").code, 2);
     scene_end(&s);
 }
 
