@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/checksum.h"
 #include "routing/value.h"
+#include "store/history_script.h"
 #include "store/keys.h"
 #include "store/reading.h"
 #include "store/state.h"
@@ -26,25 +27,6 @@
 #define BURST 1000
 #define WAITING_MOST 1000
 #define NO_TENANT "-" /* no tenant can have this id */
-
-/* KEYS: the stream, the mark. ARGV: the mark's value, whether to look, then the entry's values. */
-static const char script[] =
-    "local mark = redis.call('GET', KEYS[2])\n"
-    "if mark == ARGV[1] then return 0 end\n"
-    "if not mark and ARGV[2] == '1' then\n"
-    "  for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 50)) do\n"
-    "    local f = {}\n"
-    "    for i = 1, #entry[2], 2 do f[entry[2][i]] = entry[2][i + 1] end\n"
-    "    if f.key == ARGV[3] then\n"
-    "      if f.after_type == ARGV[6] and f.after == ARGV[7] then return 0 end\n"
-    "      break\n"
-    "    end\n"
-    "  end\n"
-    "end\n"
-    "redis.call('SET', KEYS[2], ARGV[1], 'PX', 60000)\n"
-    "redis.call('XADD', KEYS[1], 'MAXLEN', '~', 1000, '*', 'key', ARGV[3], 'before_type', ARGV[4],\n"
-    "  'before', ARGV[5], 'after_type', ARGV[6], 'after', ARGV[7], 'edge', ARGV[8])\n"
-    "return 1\n";
 
 struct change {
     struct list node;
@@ -108,10 +90,10 @@ static void send_change(struct store *s, struct change *c)
 {
     redis_link_send(
         s->writer, on_recorded, 13,
-        (struct str[]){ STR("EVAL"), STR(script), STR("2"), text_of(&c->stream), text_of(&c->mark),
-                        str_from(c->state), c->look ? STR("1") : STR("0"), text_of(&c->key),
-                        str_from(c->before_type), text_of(&c->before), str_from(c->after_type),
-                        text_of(&c->after), str_from(s->settings->name) });
+        (struct str[]){ STR("EVAL"), str_from(history_script()), STR("2"), text_of(&c->stream),
+                        text_of(&c->mark), str_from(c->state), c->look ? STR("1") : STR("0"),
+                        text_of(&c->key), str_from(c->before_type), text_of(&c->before),
+                        str_from(c->after_type), text_of(&c->after), str_from(s->settings->name) });
     free_change(c);
 }
 

@@ -14,7 +14,6 @@
 #include "store/redis_tls.h"
 #include "store/topology_view.h"
 
-#define WORDS_MAX 64
 #define HOPS_MAX 4 /* MOVED, one after the other */
 
 struct redis_client {
@@ -241,15 +240,16 @@ void redis_client_close(struct redis_client *c)
 
 void redis_client_queue(struct redis_client *c, unsigned argc, const struct str *words)
 {
-    const char *argv[WORDS_MAX];
-    size_t lens[WORDS_MAX];
+    const char **argv = check_alloc((argc + 1) * sizeof(*argv));
+    size_t *lens = check_alloc((argc + 1) * sizeof(*lens));
 
-    CHECK(argc <= WORDS_MAX);
     for (unsigned i = 0; i < argc; i++) {
         argv[i] = words[i].ptr;
         lens[i] = words[i].len;
     }
     redisAppendCommandArgv(c->redis, (int)argc, argv, lens);
+    free(argv);
+    free(lens);
 }
 
 redisReply *redis_client_next(struct redis_client *c)
