@@ -27,7 +27,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # --- what is compiled, and how ---
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wwrite-strings
-CFLAGS := -std=gnu11 -g $(WARNINGS) $(WERROR) -D_GNU_SOURCE -Iedge -I.
+CFLAGS := -std=gnu11 -g $(WARNINGS) $(WERROR) -D_GNU_SOURCE -Iedge -I. -I$(BUILD)/include
 flags_release := -O2 -fomit-frame-pointer -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(if $(LTO),$(LTO) -ffat-lto-objects)
 flags_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # Criterion cannot start under ThreadSanitizer; a stand-in with the same words takes its place there.
@@ -59,6 +59,11 @@ define note
 @printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' >$@
 endef
 
+# The functions that `usher schema install` loads, as text of the program.
+$(BUILD)/include/schema/functions/usher.lua.h: schema/functions/usher.lua
+	@mkdir -p $(@D)
+	@sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< >$@
+
 define kind_rules
 program_$(1) := $(if $(filter release,$(1)),$(BUILD)/usher,$(BUILD)/$(1)/usher)
 objects_$(1) = $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(1))
@@ -75,6 +80,7 @@ $(BUILD)/$(1)/edge/%.o: edge/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
 	@mkdir -p $$(@D)
 	@echo "  CC  $(1) $$<"
 	@$(CC) $(CFLAGS) $(flags_$(1)) -DUSHER_VERSION='"$(VERSION)"' $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(BUILD)/$(1)/edge/cli/schema.o: $(BUILD)/include/schema/functions/usher.lua.h
 $(BUILD)/$(1)/tests/%.o: tests/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
 	@mkdir -p $$(@D)
 	@echo "  CC  $(1) $$<"

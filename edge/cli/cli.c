@@ -19,11 +19,17 @@ static int help_verb(int argc, char **argv);
 
 static const struct verb verbs[] = {
     { "serve", "be an edge: route HTTP by what Redis says", serve_verb },
+    { "explain", "what an edge does with a request, and why", explain_verb },
     { "check", "what is wrong with the records, or with a file of commands", check_verb },
     { "wait", "until every edge has applied what was written", wait_verb },
     { "edges", "the edges there are, and how they do", edges_verb },
     { "topology", "where Redis is: Sentinels, primary, replicas", topology_verb },
     { "health", "whether an edge may be sent clients: for health checks", health_verb },
+    { "route", "list, add and take away rules of a tenant", route_verb },
+    { "tenant", "show a tenant with all that belongs to it, or take it away", tenant_verb },
+    { "history", "the last changes of records", history_verb },
+    { "rollback", "undo one", rollback_verb },
+    { "schema", "load the functions for validated writes into Redis", schema_verb },
     { "--version", "this version, and those of the libraries inside", version_verb },
     { "version", NULL, version_verb },
     { "--help", "this text; `usher serve --help` lists the flags", help_verb },

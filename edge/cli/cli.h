@@ -14,6 +14,12 @@ int wait_verb(int argc, char **argv);
 int edges_verb(int argc, char **argv);
 int topology_verb(int argc, char **argv);
 int health_verb(int argc, char **argv);
+int schema_verb(int argc, char **argv);
+int explain_verb(int argc, char **argv);
+int route_verb(int argc, char **argv);
+int tenant_verb(int argc, char **argv);
+int history_verb(int argc, char **argv);
+int rollback_verb(int argc, char **argv);
 int version_verb(int argc, char **argv);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "cli/lint_rules.h"
 #include "cli/near_miss.h"
 #include "http/target.h"
 #include "store/keys.h"
@@ -35,11 +36,6 @@ static const char *const families_other[] = { "errors",  "edges",    "edge",   "
                                               "sni",     "script",   "purge",  "ban",   "accept",
                                               "switch",  "applied" };
 
-static const char *const rule_words[] = { "path",    "method", "header",    "query",   "cookie",
-                                          "from",    "to",     "websocket", "split",   "redirect",
-                                          "respond", "deny",   "strip",     "prepend", "host",
-                                          "set",     "unset",  "timeout",   "priority" };
-
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A field of this family; of the endpoints: an option. */
@@ -47,10 +43,9 @@ static const char *near_field(enum family family, struct str word)
 {
     const char *names[64];
     size_t count;
-    const struct field_row *rows = record_fields_of(family, &count);
+    const struct field_row *rows =
+        family == FAMILY_routes ? rule_words_known(&count) : record_fields_of(family, &count);
 
-    if (family == FAMILY_routes)
-        return near_miss(word, rule_words, COUNT(rule_words));
     CHECK(count <= COUNT(names));
     for (size_t i = 0; i < count; i++)
         names[i] = rows[i].name;
@@ -243,11 +238,14 @@ void lint_learn(struct lint *l, enum family family, struct str name, const struc
 static void fetch_into(struct lint *l, struct lint_target *t, enum family family)
 {
     struct value value;
+    const char *why;
 
-    if (l->why == NULL && records_fetch(l->all, family, t->name, &value, &l->why)) {
+    if (l->why != NULL)
+        return;
+    if (records_fetch(l->all, family, t->name, &value, &why))
         learn(t, family, t->name, &value);
-        l->why = NULL;
-    }
+    else
+        l->why = why;
 }
 
 static const struct lint_target *look_up(struct lint *l, enum family family, struct str name)
@@ -328,7 +326,9 @@ static void judge_name(struct lint *l, enum family family, struct str name,
         find(l, false, "missing_name", key_of(l, family, name), &error, "");
     } else if (t->owner[0] != '\0' && !str_equals(tenant, str_from(t->owner))) {
         record_error_set(&error, named->field, named->name,
-                         "a service without owner, or of this tenant: its owner is %s", t->owner);
+                         "a service that this tenant may name: " STR_FMT "service:" STR_FMT
+                         " says owner %s",
+                         STR_ARG(l->prefix), STR_ARG(named->name), t->owner);
         find(l, false, "not_owner", key_of(l, family, name), &error, "");
     }
 }
@@ -358,6 +358,24 @@ static void warn_of_service(struct lint *l, enum family family, struct str name)
              "has no endpoint of any weight: who is sent there gets 503 no_endpoint");
 }
 
+struct shadowing {
+    struct lint *lint;
+    struct str id; /* the tenant's */
+};
+
+static void warn_of_shadow(void *owner, const struct rule *rule, const struct rule *by)
+{
+    struct shadowing *s = owner;
+    struct record_error error = { .value = "" };
+
+    str_printable(rule->name, error.field, sizeof(error.field));
+    snprintf(error.expected, sizeof(error.expected),
+             "rule " STR_FMT " is never met: rule " STR_FMT
+             " comes first, and holds wherever this one does",
+             STR_ARG(rule->name), STR_ARG(by->name));
+    find(s->lint, true, "never_met", key_of(s->lint, FAMILY_routes, s->id), &error, "");
+}
+
 static void warn_further(struct lint *l, enum family family, struct str name,
                          const struct record_fields *fields)
 {
@@ -371,6 +389,8 @@ static void warn_further(struct lint *l, enum family family, struct str name,
         warn_of_service(l, family, name);
     else if (family == FAMILY_routes && !look_up(l, FAMILY_tenant, name)->exists)
         warn(l, "no_tenant", family, name, "is of a tenant that does not exist: nobody meets them");
+    if (family == FAMILY_routes)
+        lint_rules(fields, warn_of_shadow, &(struct shadowing){ l, name });
 }
 
 void lint_record(struct lint *l, enum family family, struct str name, const struct value *value)

@@ -26,7 +26,7 @@
 
 static const struct parser_limits limits = { .head_bytes = 8192,
                                              .header_count = 64,
-                                             .url_bytes = 2048 };
+                                             .url_bytes = 6144 };
 
 struct admin_http {
     struct loop *loop;

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "control/control_state.h"
+#include "control/explain_page.h"
 #include "control/metrics.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -98,6 +99,15 @@ static void write_topology(struct control *c, struct admin_exchange *x, struct s
     admin_http_answer(x, 200, drawn ? TYPE_TEXT : TYPE_JSON, &body);
 }
 
+static void write_explanation(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+    bool json = false;
+    unsigned status = explain_page(c, query.ptr != NULL ? query : STR(""), &body, &json);
+
+    admin_http_answer(x, status, json ? TYPE_JSON : TYPE_TEXT, &body);
+}
+
 static void write_store(struct control *c, struct admin_exchange *x, struct str query)
 {
     struct buf body = { 0 };
@@ -162,6 +172,8 @@ static const struct page pages[] = {
     { "/metrics", write_metrics, 0, "counters, as Prometheus reads them" },
     { "/topology", write_topology, 0,
       "where Redis is: Sentinels, primary, replicas; ?as=text draws" },
+    { "/explain", write_explanation, 0,
+      "what becomes of a request; ?url=http://...&method=GET&header=...&from=IP&as=json" },
     { "/dump/store", write_store, 0, "the link to Redis and what is known of its records" },
     { "/dump/records", write_records, 0, "the records themselves; ?prefix=usher:host: for some" },
     { "/dump/workers", NULL, DUMP_WORKER, "each worker: sessions, tables, buffers" },

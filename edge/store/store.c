@@ -224,6 +224,18 @@ bool store_fetch(struct store *s, enum family family, struct str name, struct bu
     return true;
 }
 
+bool store_look(struct store *s, enum family family, struct str name, struct store_record *record)
+{
+    const struct record *r = mirror_find(&s->mirror, family, name);
+
+    if (r == NULL || !r->known)
+        return false;
+    *record = (struct store_record){ .present = r->present,
+                                     .good = r->present && mirror_raw(r).ptr != NULL,
+                                     .error = r->bad ? r->error : NULL };
+    return true;
+}
+
 void store_confirmed(struct store *s, uint64_t number)
 {
     barrier_confirmed(s, number);

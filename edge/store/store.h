@@ -65,6 +65,13 @@ const struct store_status *store_status(struct store *s);
 /* The last good value of a record, as routing/value.h encodes it, added to `value`. False: none is
  * known. */
 bool store_fetch(struct store *s, enum family family, struct str name, struct buf *value);
+/* How it stands with a record. False: it is not held here, and nothing is known of it. */
+struct store_record {
+    bool present;
+    bool good;                        /* store_fetch has a version that is in force */
+    const struct record_error *error; /* what is wrong with the value in Redis; NULL: nothing */
+};
+bool store_look(struct store *s, enum family family, struct str name, struct store_record *record);
 void store_dump(struct store *s, struct buf *json);                            /* an object */
 void store_dump_records(struct store *s, struct str prefix, struct buf *json); /* an array */
 

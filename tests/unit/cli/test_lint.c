@@ -47,6 +47,8 @@ static const char *findings(const char *commands, struct buf *said)
     return said->ptr;
 }
 
+#define ACME "HSET usher:tenant:acme to 10.0.0.1:1\n"
+
 Test(lint, findings)
 {
     static const struct {
@@ -103,6 +105,27 @@ Test(lint, findings)
           "warning no_endpoint usher:service:web [] {}\n" },
         { "HSET usher:endpoints:web 10.0.0.1:1 0",
           "warning no_endpoint usher:endpoints:web [] {}\n" },
+        /* rules against each other */
+        { ACME
+          "HSET usher:routes:acme a 'path /x method GET deny' b 'method GET path /x respond 200'",
+          "warning never_met usher:routes:acme [b] {}\n" },
+        { ACME "HSET usher:routes:acme b 'path /x header X-A=1 deny' a 'path /x header x-a=1 deny'",
+          "warning never_met usher:routes:acme [b] {}\n" },
+        { ACME "HSET usher:routes:acme a 'path /x deny' b 'path /x respond 200 priority 1'",
+          "warning never_met usher:routes:acme [a] {}\n" },
+        { ACME "HSET usher:routes:acme a 'path /x/y method GET deny' b 'path /x/* deny priority 1'",
+          "warning never_met usher:routes:acme [a] {}\n" },
+        { ACME "HSET usher:routes:acme a 'path /xy deny' b 'path /x/* deny priority 1'", "" },
+        { ACME
+          "HSET usher:routes:acme a 'path /x deny' b 'path /x/* deny' c 'path /x method GET deny'",
+          "" },
+        { ACME "HSET usher:routes:acme a 'path /x/* deny' b 'path /x/y method GET deny priority 1'",
+          "" },
+        { ACME "HSET usher:routes:acme a 'pth /x deny'",
+          "error bad_record usher:routes:acme [a] {did you mean path?}\n" },
+        { ACME "HSET usher:routes:acme a 'to service:none'",
+          "error missing_name usher:routes:acme [a] {}\n" },
+        { "HSET usher:routes:nobody a deny", "warning no_tenant usher:routes:nobody [] {}\n" },
     };
     struct buf said = { 0 };
 

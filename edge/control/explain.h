@@ -1,0 +1,111 @@
+/* explain.h -- what an edge does with one request, and why: found out without doing it.
+ *
+ * Over any source of records, and by the code that edges run: the same parser, normal forms,
+ * decoder, compiler, matcher and serializer. */
+#ifndef CONTROL_EXPLAIN_H
+#define CONTROL_EXPLAIN_H
+
+#include "base/arena.h"
+#include "base/fault.h"
+#include "routing/records.h"
+#include "settings.h"
+
+#define EXPLAIN_HEADERS_MAX 64
+
+enum explained_state { EXPLAINED_ABSENT, EXPLAINED_GOOD, EXPLAINED_BAD, EXPLAINED_UNREAD };
+
+struct explain_source {
+    struct records records;
+    /* Values are versions in force: what they name was judged when they were taken. */
+    bool in_force;
+    /* Tells of a record without fetching it, and what else is to be said of it; NULL: nobody knows
+     * more than the fetched value. A record that is GOOD is then fetched. */
+    enum explained_state (*state)(void *owner, enum family family, struct str name,
+                                  struct buf *says);
+    void *owner;
+    const struct settings *settings; /* prefix, limits and timeouts as of the edge */
+    const char *from;                /* "redis://..." */
+};
+
+struct explain_request {
+    struct str method, url; /* "http://shop.example/a?b", or without scheme */
+    struct str headers[EXPLAIN_HEADERS_MAX];
+    unsigned header_count;
+    struct address client;
+};
+
+/* A record that was looked at. */
+struct explained_record {
+    struct str key;
+    enum explained_state state;
+    struct str says; /* what is wrong, or to be remarked; "" */
+};
+
+/* A field that holds, and whose word it is. */
+struct explained_field {
+    const char *name;
+    struct str value, from; /* from: a key, "--response-timeout", or "default" */
+};
+
+struct explained_rule {
+    struct str name, text, why; /* why it does not hold; "" */
+    bool holds, tried;          /* the first that holds is met; those behind are not tried */
+};
+
+struct explained_part { /* of a split */
+    struct str service;
+    uint32_t weight;
+    bool chosen;
+};
+
+struct explained_endpoint {
+    struct str address, out; /* out: why it gets nothing; "" */
+    uint32_t weight;
+    double share; /* of the requests, 0 to 1 */
+};
+
+struct explained_line {
+    bool added; /* else taken away */
+    struct str text;
+};
+
+#define EXPLAINED_LIST(type, name)                                                                 \
+    struct type *name;                                                                             \
+    uint32_t name##_count, name##_room
+
+struct explanation {
+    struct arena arena;
+    struct str from;
+
+    struct str method, scheme, authority, host, path, normal_path, matched_path, query, client;
+    EXPLAINED_LIST(explained_record, records);
+    struct str tenant, answered_by; /* ids and keys; "" */
+    EXPLAINED_LIST(explained_field, fields);
+    EXPLAINED_LIST(explained_rule, rules);
+    struct str action; /* as written; "" */
+    struct str action_from;
+    EXPLAINED_LIST(explained_part, parts);
+    struct str service; /* "" for one without a name */
+    const char *balance;
+    EXPLAINED_LIST(explained_endpoint, endpoints);
+    struct str sent_target; /* "GET /a?b HTTP/1.1"; "": nothing is sent */
+    EXPLAINED_LIST(explained_line, lines);
+    uint32_t timeout_ms;
+
+    bool unread; /* a record is not known to this edge yet; a request would have it read */
+    /* How it ends at the edge; fault NONE and status 0: the endpoint answers. */
+    enum fault fault;
+    unsigned status;
+    struct str ends; /* a sentence, or the Location */
+    EXPLAINED_LIST(explained_line, remarks);
+};
+
+/* Never fails: what cannot be found out is said in it. Free with explain_free. */
+void explain(struct explanation *e, const struct explain_source *source,
+             const struct explain_request *request);
+void explain_free(struct explanation *e);
+
+void explain_text(const struct explanation *e, struct buf *to);
+void explain_json(const struct explanation *e, struct buf *to);
+
+#endif

@@ -1,0 +1,877 @@
+#!lua name=usher
+-- usher.lua -- writes that are judged before they stand, for any client of Redis 7 or newer.
+-- version 1
+--
+--   FCALL usher_host_set 1 usher:host:shop.example 10.0.0.5:8080
+--   FCALL usher_route_set 1 usher:routes:acme api 'path /api/* to service:acme-api'
+--
+-- KEYS[1] is the record's key; what it names, and the history, are looked up under the same prefix (on a Cluster:
+-- one with a hash tag, such as {usher}:, so that all of it is in one slot). A write that an edge would refuse is
+-- refused here, in the same words; a good one leaves the value before it in the history. `usher schema install`
+-- loads this file.
+
+-- fields begin: written by setup/lua_fields from schema/*.def
+-- name, type, range
+local host_fields = {
+    { "tenant", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters" },
+    { "to", "target", "endpoints such as 10.0.0.5:8080 with spaces between, or service:NAME" },
+    { "status", "word", "active, maintenance or suspended" },
+    { "retry_after", "seconds", "seconds from 1 to 86400, such as 120" },
+    { "page", "text", "HTML of at most 8192 bytes" },
+    { "https", "word", "off or redirect" },
+    { "path", "word", "normal or raw" },
+    { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+}
+local tenant_fields = {
+    { "to", "target", "endpoints such as 10.0.0.5:8080 with spaces between, or service:NAME" },
+    { "status", "word", "active, maintenance or suspended" },
+    { "retry_after", "seconds", "seconds from 1 to 86400, such as 120" },
+    { "page", "text", "HTML of at most 8192 bytes" },
+    { "https", "word", "off or redirect" },
+    { "path", "word", "normal or raw" },
+    { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+}
+local service_fields = {
+    { "balance", "word", "round-robin or random" },
+    { "owner", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters" },
+}
+local endpoint_options = {
+    { "weight", "number", "a weight from 0 to 1000, such as 100 or weight=100" },
+}
+local rule_words = {
+    { "path", "condition", "/x, or /x/* with * as the whole last segment, or ~REGEX" },
+    { "method", "condition", "methods in capitals, such as GET or GET,HEAD" },
+    { "header", "condition", "NAME, NAME=VALUE or NAME~REGEX of a header" },
+    { "query", "condition", "NAME or NAME=VALUE" },
+    { "cookie", "condition", "NAME or NAME=VALUE" },
+    { "from", "condition", "ranges such as 10.0.0.0/8 or 10.0.0.0/8,2001:db8::/32" },
+    { "websocket", "condition", "nothing behind it" },
+    { "to", "action", "service:NAME, or endpoints such as 10.0.0.5:8080" },
+    { "split", "action", "service:NAME=WEIGHT, once for each service, weights from 0 to 1000 and not all 0" },
+    { "redirect", "action", "301, 302, 303, 307 or 308, then a URL that begins with https://, http:// or /" },
+    { "respond", "action", "a code from 200 to 599, then a text in quotes, or nothing" },
+    { "deny", "action", "nothing behind it" },
+    { "strip", "modifier", "a path such as /api" },
+    { "prepend", "modifier", "a path such as /v2" },
+    { "host", "modifier", "a host, with a port or without" },
+    { "set", "modifier", "NAME=VALUE of a header" },
+    { "unset", "modifier", "NAME of a header" },
+    { "timeout", "modifier", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+    { "priority", "modifier", "a number from -1000 to 1000" },
+}
+-- the most fields that a hash of each family may have
+local families = {
+    host = 1024,
+    tenant = 1024,
+    routes = 20000,
+    service = 1024,
+    endpoints = 1024,
+    defaults = 1024,
+}
+-- fields end
+
+local STRING_MAX = 8192
+local ENDPOINTS_MAX = 1024
+local WEIGHT_MAX = 1000
+local TIME_MAX_MS = 24 * 60 * 60 * 1000
+local HISTORY_VALUE_MAX = 64 * 1024
+local RETRY_AFTER_MAX = 24 * 60 * 60
+local NAME = 'a name of a-z 0-9 . _ - with 1 to 63 characters'
+local TARGET = 'endpoints such as 10.0.0.5:8080, or service:NAME, or tenant:ID'
+
+-- --- what is wrong, as edges say it ---
+
+local function quoted(text)
+    local short = #text > 80 and text:sub(1, 77) .. '...' or text
+    return '"' .. short:gsub('[%c\128-\255"\\]', function(c)
+        if c == '"' or c == '\\' then return '\\' .. c end
+        return string.format('\\x%02x', c:byte())
+    end) .. '"'
+end
+
+-- Errors are tables on their way up, so that mistakes of this file are told from refusals.
+local function refuse(field, value, expected)
+    local at = field and field ~= '' and 'field ' .. field .. ': ' or ''
+    error({ refusal = at .. 'got ' .. quoted(value) .. ', expected ' .. expected }, 0)
+end
+
+-- --- names, hosts, addresses ---
+
+local function is_name(text)
+    return #text <= 63 and text:match('^[a-z0-9][a-z0-9._-]*$') ~= nil
+end
+
+local function is_ipv4(text)
+    local parts = { text:match('^(%d+)%.(%d+)%.(%d+)%.(%d+)$') }
+    if #parts ~= 4 then return false end
+    for _, part in ipairs(parts) do
+        if #part > 3 or tonumber(part) > 255 or (#part > 1 and part:sub(1, 1) == '0') then return false end
+    end
+    return true
+end
+
+-- Groups of one side of "::"; nil when one of them is none.
+local function count_groups(text, last)
+    local count = 0
+    if text == '' then return 0 end
+    for group, stop in (text .. ':'):gmatch('([^:]*)(:)') do
+        count = count + 1
+        if not group:match('^%x%x?%x?%x?$') then
+            if not (last and is_ipv4(group) and text:sub(-#group) == group) then return nil end
+            count = count + 1
+        end
+    end
+    return count
+end
+
+local function is_ipv6(text)
+    local from, to = text:find('::', 1, true)
+    if #text > 45 then return false end
+    if not from then return count_groups(text, true) == 8 end
+    if text:find('::', from + 1, true) then return false end
+    local left, right = text:sub(1, from - 1), text:sub(to + 1)
+    local before, after = count_groups(left, false), count_groups(right, true)
+    return before ~= nil and after ~= nil and before + after < 8
+end
+
+-- An endpoint, in a form in which two spellings of most addresses are alike. `whole` is quoted when it is wrong.
+local function check_endpoint(field, text, whole)
+    local ip, port = text:match('^(.*):([^:]*)$')
+    local v6 = ip and ip:match('^%[(.*)%]$')
+    if not ip or not ((v6 and is_ipv6(v6)) or (not v6 and is_ipv4(ip))) then
+        refuse(field, whole, 'ADDRESS:PORT, such as 10.0.0.5:8080 or [2001:db8::5]:8080')
+    end
+    if not port:match('^%d+$') or #port > 20 or tonumber(port) < 1 or tonumber(port) > 65535 then
+        refuse(field, whole, 'a port from 1 to 65535')
+    end
+    return ip:lower() .. ':' .. tonumber(port)
+end
+
+local function is_host(text)
+    if text == '*' then return true end
+    if #text == 0 or #text > 253 then return false end
+    if text:sub(1, 1) == '[' then
+        local v6 = text:match('^%[([0-9a-f:.]*)%]$')
+        return v6 ~= nil and is_ipv6(v6)
+    end
+    local rest = text:match('^%*%.(.*)$') or text
+    for label, dot in (rest .. '.'):gmatch('([^.]*)(%.)') do
+        if #label == 0 or #label > 63 or label:match('[^a-z0-9_-]') then return false end
+    end
+    return true
+end
+
+-- --- what records name ---
+
+local function exists(key)
+    return redis.call('EXISTS', key) == 1
+end
+
+local function check_service(field, record, name)
+    local prefix = record.prefix
+    if not exists(prefix .. 'service:' .. name) and not exists(prefix .. 'endpoints:' .. name) then
+        refuse(field, name, 'a service that exists: there is no ' .. prefix .. 'endpoints:' .. name)
+    end
+    if redis.call('TYPE', prefix .. 'service:' .. name).ok ~= 'hash' then return end
+    local owner = redis.call('HGET', prefix .. 'service:' .. name, 'owner')
+    if owner and owner ~= record.tenant then
+        refuse(field, name, 'a service that this tenant may name: ' .. prefix .. 'service:' .. name ..
+            ' says owner ' .. owner)
+    end
+end
+
+local function check_tenant(field, record, id)
+    if not exists(record.prefix .. 'tenant:' .. id) then
+        refuse(field, id, 'a tenant that exists: there is no ' .. record.prefix .. 'tenant:' .. id)
+    end
+end
+
+-- service:NAME, or endpoints; `at` says where in the record, for what the names are asked of.
+local function check_target(field, text, record, expected)
+    local trimmed = text:match('^[ \t]*(.-)[ \t]*$')
+    local service = trimmed:match('^service:(.*)$')
+    if service then
+        if not is_name(service) then refuse(field, text, 'service: with ' .. NAME) end
+        record.names[#record.names + 1] = function() check_service(field, record, service) end
+        return
+    end
+    local seen, count = {}, 0
+    for word in trimmed:gmatch('[^ \t]+') do
+        local address = check_endpoint(field, word, text)
+        if seen[address] then refuse(field, text, 'each endpoint once') end
+        seen[address] = true
+        count = count + 1
+    end
+    if count == 0 then refuse(field, text, expected) end
+    if count > ENDPOINTS_MAX then refuse(field, text, 'at most 1024 endpoints') end
+end
+
+-- --- the types of fields ---
+
+local function time_ms(text)
+    local digits, unit = text:match('^(%d+)(%a+)$')
+    local factor = ({ ms = 1, s = 1000, m = 60000, h = 3600000 })[unit or '']
+    if not factor or #digits > 12 then return nil end
+    local ms = tonumber(digits) * factor
+    return ms >= 1 and ms <= TIME_MAX_MS and ms or nil
+end
+
+local function number_within(text, least, most)
+    return text:match('^%d+$') and #text <= 15 and tonumber(text) >= least and tonumber(text) <= most
+end
+
+local check_type = {
+    target = check_target,
+    word = function(field, text, record, range)
+        for word in range:gmatch('[a-z0-9-]+') do
+            if word == text and word ~= 'or' then return end
+        end
+        refuse(field, text, range)
+    end,
+    name = function(field, text, record, range)
+        if not is_name(text) then refuse(field, text, range) end
+        if field == 'tenant' then
+            record.tenant = text
+            record.names[#record.names + 1] = function() check_tenant(field, record, text) end
+        end
+    end,
+    seconds = function(field, text, record, range)
+        if not number_within(text, 1, RETRY_AFTER_MAX) then refuse(field, text, range) end
+    end,
+    time = function(field, text, record, range)
+        if not time_ms(text) then refuse(field, text, range) end
+    end,
+    number = function(field, text, record, range)
+        if not number_within(text, 0, WEIGHT_MAX) then refuse(field, text, range) end
+    end,
+    text = function() end,
+}
+
+-- --- records ---
+
+-- KEYS[1], taken apart: prefix, family, name. Raises what is wrong with it.
+local function open_record(keys, family)
+    if #keys ~= 1 then error({ refusal = 'one key is expected: that of the record' }, 0) end
+    local key = keys[1]
+    local single = family == 'defaults'
+    local prefix, name = key:match(single and '^(.*)defaults()$' or '^(.*)' .. family .. ':(.*)$')
+    if not prefix or (prefix ~= '' and prefix:match('%w$')) then
+        refuse('', key, 'a key such as usher:' .. family .. (single and '' or ':NAME'))
+    end
+    local record = { key = key, prefix = prefix, family = family, name = single and '' or name, names = {} }
+    if single then return record end
+    if family == 'host' and not is_host(name) then
+        refuse('', name, 'a key that ends in a host: lower case, no port, no dot at its end; or *.parent, or *')
+    elseif family ~= 'host' and not is_name(name) then
+        refuse('', name, 'a key that ends in ' .. NAME)
+    end
+    if family == 'tenant' or family == 'routes' then record.tenant = name end
+    return record
+end
+
+local function check_type_of(record, wanted)
+    local kind = redis.call('TYPE', record.key).ok
+    if kind ~= 'none' and kind ~= wanted then
+        refuse('', kind, 'a ' .. wanted .. ': delete ' .. record.key .. ' first')
+    end
+end
+
+-- Pairs of names and values as a list, each judged by `check`.
+local function take_pairs(args, check)
+    if #args == 0 or #args % 2 ~= 0 then
+        error({ refusal = 'pairs of names and values are expected' }, 0)
+    end
+    for i = 1, #args, 2 do
+        if #args[i + 1] > STRING_MAX then
+            refuse(args[i], args[i + 1], 'at most 8192 bytes')
+        end
+        check(args[i], args[i + 1])
+    end
+end
+
+local function check_names(record)
+    for _, check in ipairs(record.names) do check() end
+end
+
+local function fields_said(rows)
+    local list = {}
+    for i, row in ipairs(rows) do list[i] = row[1] end
+    return table.concat(list, ', ')
+end
+
+-- One field by its row; false: there is no such row.
+local function check_field(rows, name, value, record)
+    for _, row in ipairs(rows) do
+        if row[1] == name then
+            check_type[row[2]](name, value, record, row[3])
+            return true
+        end
+    end
+    return false
+end
+
+-- The hash as it will be may have at most so many fields.
+local function check_room(record, args)
+    local count = redis.call('HLEN', record.key)
+    for i = 1, #args, 2 do count = count + 1 - redis.call('HEXISTS', record.key, args[i]) end
+    if count > families[record.family] then
+        refuse('', 'too large', 'a hash of at most ' .. families[record.family] .. ' fields')
+    end
+end
+
+-- --- writing ---
+
+-- Bytes, not letters of some language: as edges sort.
+local function comes_before(a, b)
+    for i = 1, math.min(#a, #b) do
+        local x, y = a:byte(i), b:byte(i)
+        if x ~= y then return x < y end
+    end
+    return #a < #b
+end
+
+local ESCAPES = { ['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t', ['\a'] = '\\a',
+    ['\b'] = '\\b' }
+
+local function history_word(text)
+    if text:match('^[A-Za-z0-9_.:/@%%+=,*~%[%]{}()!?&-]+$') then return text end
+    return '"' .. text:gsub('[%c\128-\255"\\]', function(c)
+        return ESCAPES[c] or string.format('\\x%02x', c:byte())
+    end) .. '"'
+end
+
+-- A record as the history has it: the word of its type, and its value.
+local function said(key)
+    local kind = redis.call('TYPE', key).ok
+    if kind == 'string' then
+        local text = redis.call('GET', key)
+        if #text > HISTORY_VALUE_MAX then return 'large', '' end
+        return 'string', history_word(text)
+    elseif kind ~= 'hash' then
+        return kind == 'none' and 'none' or 'large', ''
+    end
+    local flat, fields, names, size = redis.call('HGETALL', key), {}, {}, 0
+    for i = 1, #flat, 2 do
+        fields[flat[i]] = flat[i + 1]
+        names[#names + 1] = flat[i]
+        size = size + #flat[i] + #flat[i + 1]
+    end
+    if size > HISTORY_VALUE_MAX then return 'large', '' end
+    table.sort(names, comes_before)
+    for i, name in ipairs(names) do names[i] = history_word(name) .. ' ' .. history_word(fields[name]) end
+    return 'hash', table.concat(names, ' ')
+end
+
+-- Whose history it is: the tenant's that the record is of, now or before.
+local function owner_now(record)
+    local key = record.key
+    if record.family == 'tenant' or record.family == 'routes' then return record.name end
+    if record.family == 'host' then
+        local kind = redis.call('TYPE', key).ok
+        if kind == 'hash' then return redis.call('HGET', key, 'tenant') or nil end
+        return kind == 'string' and redis.call('GET', key):match('^[ \t]*tenant:(.-)[ \t]*$') or nil
+    end
+    if record.family == 'defaults' then return nil end
+    local service = record.prefix .. 'service:' .. record.name
+    return redis.call('TYPE', service).ok == 'hash' and redis.call('HGET', service, 'owner') or nil
+end
+
+-- Writes, and records it as an edge would, which then does not: store/history_script.c.
+local function write(record, ...)
+    local before_type, before = said(record.key)
+    local owner = owner_now(record)
+    redis.call(...)
+    local after_type, after = said(record.key)
+    if after_type == before_type and after == before then return redis.status_reply('OK') end
+    owner = owner_now(record) or owner
+    if not owner or not is_name(owner) then owner = '-' end
+    redis.call('SET', record.prefix .. 'recorded:' .. record.key:sub(#record.prefix + 1),
+        after_type .. ':' .. redis.sha1hex(after), 'PX', 60000)
+    redis.call('XADD', record.prefix .. 'history:' .. owner, 'MAXLEN', '~', 1000, '*', 'key', record.key,
+        'before_type', before_type, 'before', before, 'after_type', after_type, 'after', after, 'edge', 'function')
+    return redis.status_reply('OK')
+end
+
+local function set_fields(record, rows, args)
+    check_type_of(record, 'hash')
+    -- Whose services it may name depends on its tenant: the new one, else the one it has.
+    if record.family == 'host' then record.tenant = redis.call('HGET', record.key, 'tenant') or nil end
+    take_pairs(args, function(name, value)
+        if not check_field(rows, name, value, record) then
+            refuse(name, name, 'one of the fields ' .. fields_said(rows))
+        end
+    end)
+    check_names(record)
+    check_room(record, args)
+    return write(record, 'HSET', record.key, unpack(args))
+end
+
+local function unset_fields(record, args)
+    if #args == 0 then error({ refusal = 'names of fields are expected' }, 0) end
+    check_type_of(record, 'hash')
+    return write(record, 'HDEL', record.key, unpack(args))
+end
+
+-- "100", or "weight=100 ...".
+local function check_options(field, text)
+    if not text:find('=', 1, true) then
+        if not number_within(text:match('^[ \t]*(.-)[ \t]*$'), 0, WEIGHT_MAX) then
+            refuse(field, text, endpoint_options[1][3])
+        end
+        return
+    end
+    for word in text:gmatch('[^ \t]+') do
+        local name, value = word:match('^([^=]*)=(.*)$')
+        local known = false
+        for _, row in ipairs(endpoint_options) do
+            if row[1] == name then
+                if not number_within(value, 0, WEIGHT_MAX) then refuse(field, word, row[3]) end
+                known = true
+            end
+        end
+        if not known then refuse(field, word, 'weight=0 to weight=1000') end
+    end
+end
+
+local function host_set(keys, args)
+    local record = open_record(keys, 'host')
+    if #args ~= 1 then return set_fields(record, host_fields, args) end
+    local text = args[1]
+    local trimmed = text:match('^[ \t]*(.-)[ \t]*$')
+    local tenant = trimmed:match('^tenant:(.*)$')
+    if #text > STRING_MAX then refuse('', 'too large', 'a string of at most 8192 bytes') end
+    if tenant then
+        if not is_name(tenant) then refuse('', text, 'tenant: with ' .. NAME) end
+        check_tenant('tenant', record, tenant)
+    elseif trimmed:find('[.:]') then
+        check_target('', text, record, TARGET)
+    else
+        refuse('', text, TARGET)
+    end
+    check_names(record)
+    return write(record, 'SET', record.key, text)
+end
+
+local function endpoint_set(keys, args)
+    local record = open_record(keys, 'endpoints')
+    local seen = {}
+    check_type_of(record, 'hash')
+    take_pairs(args, function(name, value)
+        seen[check_endpoint(name, name, name)] = name
+        check_options(name, value)
+    end)
+    -- One endpoint in two spellings would make the whole record bad.
+    for _, other in ipairs(redis.call('HKEYS', record.key)) do
+        local good, address = pcall(check_endpoint, other, other, other)
+        if good and seen[address] and seen[address] ~= other then
+            refuse(other, seen[address], 'each endpoint once')
+        end
+    end
+    for i = 1, #args, 2 do
+        if seen[check_endpoint('', args[i], args[i])] ~= args[i] then
+            refuse(args[i], args[i], 'each endpoint once')
+        end
+    end
+    check_room(record, args)
+    return write(record, 'HSET', record.key, unpack(args))
+end
+
+-- --- rules: conditions, one action, modifiers. Whether a regex is one, only edges can tell ---
+
+local RULE_PARTS_MAX = 64
+local RULE_LIST_MAX = 64
+local SEGMENTS_MAX = 64
+local REPEATED = { header = true, query = true, cookie = true, set = true, unset = true }
+local FORWARDS = { to = true, split = true }
+local HEADERS_TAKEN = {
+    ['host'] = true, ['connection'] = true, ['content-length'] = true, ['transfer-encoding'] = true, ['te'] = true,
+    ['trailer'] = true, ['upgrade'] = true, ['keep-alive'] = true, ['expect'] = true, ['proxy-connection'] = true,
+    ['proxy-authenticate'] = true, ['proxy-authorization'] = true, ['forwarded'] = true, ['x-forwarded-for'] = true,
+    ['x-forwarded-proto'] = true, ['x-forwarded-host'] = true, ['via'] = true, ['cdn-loop'] = true,
+    ['http2-settings'] = true, ['usher'] = true,
+}
+
+local function refuse_word(rule, word, expected)
+    refuse(rule, word.text, 'at column ' .. word.column .. ' ' .. expected)
+end
+
+-- Words with quotes taken away; \" \\ \n \t are what they are in C, any other backslash is itself.
+local function cut_words(rule, text)
+    local words, at = {}, 1
+    while true do
+        at = text:find('[^ \t\r\n]', at)
+        if not at then break end
+        local word, piece, first = { column = at, quoted = text:sub(at, at) == '"' }, {}, at
+        while at <= #text and not text:sub(at, at):match('[ \t\r\n]') do
+            local c = text:sub(at, at)
+            at = at + 1
+            if c == '"' then
+                local closed = false
+                while at <= #text and not closed do
+                    c = text:sub(at, at)
+                    at = at + 1
+                    if c == '"' then
+                        closed = true
+                    else
+                        local escaped = c == '\\' and ({ n = '\n', t = '\t', ['"'] = '"', ['\\'] = '\\' })[text:sub(at, at)]
+                        if escaped then at = at + 1 end
+                        piece[#piece + 1] = escaped or c
+                    end
+                end
+                word.text = text:sub(first, at - 1)
+                if not closed then refuse_word(rule, word, 'a quote at its end') end
+            elseif c:match('%c') then
+                word.text = text:sub(first, at - 1)
+                refuse_word(rule, word, 'no control octets outside quotes')
+            else
+                piece[#piece + 1] = c
+            end
+        end
+        word.text = table.concat(piece)
+        words[#words + 1] = word
+    end
+    words.last = { text = '', column = #text + 1 }
+    return words
+end
+
+-- The form that paths are compared in; nil: there is no such path.
+local function normal_path(text)
+    if text:find('%c') then return nil end
+    local bad = false
+    local decoded = text:gsub('%%(.?.?)', function(hex)
+        local code = hex:match('^%x%x$') and tonumber(hex, 16)
+        if not code or code < 0x20 or code == 0x7f then
+            bad = true
+            return nil
+        end
+        local c = string.char(code)
+        return c:match('[A-Za-z0-9._~-]') and c or '%' .. hex:upper()
+    end)
+    if bad then return nil end
+    local segments, ends = {}, false
+    for segment in decoded:gmatch('/([^/]*)') do
+        ends = segment == '.' or segment == '..' or segment == ''
+        if segment == '..' then
+            segments[#segments] = nil
+        elseif segment ~= '.' and segment ~= '' then
+            segments[#segments + 1] = segment
+        end
+    end
+    return '/' .. table.concat(segments, '/') .. (ends and #segments > 0 and '/' or '')
+end
+
+local function check_path(rule, word, text, range)
+    if text:sub(1, 1) ~= '/' then refuse_word(rule, word, range) end
+    if text:find('[?#]') then refuse_word(rule, word, 'a path without ? or #: those are no part of it') end
+    if text:find('*', 1, true) then
+        refuse_word(rule, word, '* nowhere but as the whole last segment of a condition')
+    end
+    local normal = normal_path(text)
+    if not normal then refuse_word(rule, word, 'two hex digits behind each %, and no control octets') end
+    return (normal:gsub('/$', ''))
+end
+
+local function check_header_name(rule, word, name)
+    if #name == 0 or #name > 256 or name:find("[^A-Za-z0-9!#$%%&'*+.^_`|~-]") then
+        refuse_word(rule, word, "a header's name: letters, digits and - alone, or others that RFC 9110 allows")
+    end
+end
+
+local function check_header_free(rule, word, name)
+    check_header_name(rule, word, name)
+    if HEADERS_TAKEN[name:lower()] then
+        refuse_word(rule, word, "a header that neither frames the message, nor is this hop's or the edge's own " ..
+            '(for Host there is the word host)')
+    end
+end
+
+local function check_range(rule, word, text, range)
+    local ip, bits = text:match('^([^/]*)/(%d+)$')
+    ip = ip or text
+    local most = is_ipv4(ip) and 32 or is_ipv6(ip) and 128
+    if not most or (bits and (#bits > 3 or tonumber(bits) > most)) then refuse_word(rule, word, range) end
+end
+
+local function check_url(rule, word, url, range)
+    if not url:match('^https?://') and url:sub(1, 1) ~= '/' then refuse_word(rule, word, range) end
+    if url:find('[^\33-\126]') then
+        refuse_word(rule, word, 'a URL of visible ASCII characters, others as %XX')
+    end
+    for name in url:gmatch('%$(%a*)') do
+        if name ~= 'host' and name ~= 'path' and name ~= 'query' and name ~= 'uri' then
+            refuse_word(rule, word, 'no other $ than $host, $path, $query and $uri ($ itself is %24)')
+        end
+    end
+    if url:sub(1, 1) == '/' then
+        if url:sub(2, 2):find('[/\\$]') then
+            refuse_word(rule, word, 'neither /, \\ nor $ behind the first /: it would lead to any host')
+        end
+        return
+    end
+    local rest = url:gsub('^https?://', '')
+    local behind = rest:gsub('^%$host', 'x'):gsub('^[A-Za-z0-9._:%[%]-]+', '', 1)
+    if behind == rest or not (behind == '' or behind:find('^[/?#]') or behind:find('^%$path') or behind:find('^%$uri')) then
+        refuse_word(rule, word, 'a host, then nothing or one of / ? # $path $uri')
+    end
+end
+
+local function is_host_and_port(text)
+    local host, port = text:match('^(%b[])(.*)$')
+    if host then
+        if not is_ipv6(host:sub(2, -2)) or not (port == '' or port:sub(1, 1) == ':') then return false end
+    else
+        host, port = text:match('^([^:]*)(.*)$')
+        if host:find('[^A-Za-z0-9._-]') then return false end
+    end
+    port = port:sub(2)
+    return #text > 0 and #text <= 260 and (text:sub(-1) ~= ':') and
+        (port == '' or number_within(port, 1, 65535) and true or false)
+end
+
+-- A reader has: rule (its name), words, at, record, acted (the action's word), code.
+local read_word = {}
+
+local function next_word(r) return r.words[r.at] or r.words.last end
+
+local function take(r)
+    local word = r.words[r.at]
+    if not word then refuse_word(r.rule, r.words.last, r.range) end
+    r.at = r.at + 1
+    return word
+end
+
+function read_word.path(r)
+    local word = take(r)
+    local text = word.text
+    if text:sub(1, 1) == '~' then return end
+    if text:sub(-2) ~= '/*' then return check_path(r.rule, word, text, r.range) end
+    local path = check_path(r.rule, word, text:sub(1, -2), r.range)
+    if select(2, path:gsub('/', '')) > SEGMENTS_MAX then
+        refuse_word(r.rule, word, 'at most 64 segments before the *')
+    end
+end
+
+function read_word.method(r)
+    local word = take(r)
+    for method in (word.text .. ','):gmatch('([^,]*),') do
+        if not method:match('^[A-Z-]+$') then refuse_word(r.rule, word, r.range) end
+    end
+end
+
+function read_word.header(r)
+    local word = take(r)
+    check_header_name(r.rule, word, (word.text:match('^[^=~]*')))
+end
+
+function read_word.query(r)
+    local word = take(r)
+    if word.text:match('^[^=]*') == '' then refuse_word(r.rule, word, r.range) end
+end
+read_word.cookie = read_word.query
+
+function read_word.from(r)
+    local word = take(r)
+    for range in (word.text .. ','):gmatch('([^,]*),') do check_range(r.rule, word, range, r.range) end
+end
+
+function read_word.websocket() end
+function read_word.deny() end
+
+read_word['to'] = function(r)
+    local service = next_word(r).text:match('^service:(.*)$')
+    if service then
+        local word = take(r)
+        if not is_name(service) then refuse_word(r.rule, word, 'service: with ' .. NAME) end
+        r.record.names[#r.record.names + 1] = function() check_service(r.rule, r.record, service) end
+        return
+    end
+    local seen, count = {}, 0
+    while next_word(r).text:match('^[0-9%[]') do
+        local word = take(r)
+        if count == RULE_LIST_MAX then refuse_word(r.rule, word, 'at most 64 endpoints') end
+        local good, address = pcall(check_endpoint, r.rule, word.text, word.text)
+        if not good then
+            if type(address) ~= 'table' then error(address, 0) end
+            refuse_word(r.rule, word, (address.refusal:match('expected (.*)$')))
+        end
+        if seen[address] then refuse_word(r.rule, word, 'each endpoint once') end
+        seen[address] = true
+        count = count + 1
+    end
+    if count == 0 then refuse_word(r.rule, next_word(r), r.range) end
+end
+
+function read_word.split(r)
+    local seen, sum, count = {}, 0, 0
+    while next_word(r).text:match('^service:') do
+        local word = take(r)
+        if count == RULE_LIST_MAX then refuse_word(r.rule, word, 'at most 64 services') end
+        local name, weight = word.text:match('^service:([^=]*)=(.*)$')
+        if not name or not is_name(name) or not number_within(weight, 0, WEIGHT_MAX) then
+            refuse_word(r.rule, word, r.range)
+        end
+        if seen[name] then refuse_word(r.rule, word, 'each service once') end
+        seen[name] = true
+        sum = sum + tonumber(weight)
+        count = count + 1
+        r.record.names[#r.record.names + 1] = function() check_service(r.rule, r.record, name) end
+    end
+    if sum == 0 then refuse_word(r.rule, next_word(r), r.range) end
+end
+
+function read_word.redirect(r)
+    local code = take(r)
+    if not code.text:match('^30[12378]$') then refuse_word(r.rule, code, r.range) end
+    check_url(r.rule, next_word(r), take(r).text, r.range)
+end
+
+function read_word.respond(r)
+    local code = take(r)
+    if not number_within(code.text, 200, 599) then refuse_word(r.rule, code, r.range) end
+    if not next_word(r).quoted then return end
+    local number = tonumber(code.text)
+    if number == 204 or number == 205 or number == 304 then
+        refuse_word(r.rule, next_word(r), 'no text: a response with this code has none')
+    end
+    take(r)
+end
+
+function read_word.strip(r)
+    local word = take(r)
+    if check_path(r.rule, word, word.text, r.range) == '' then refuse_word(r.rule, word, 'more than the root') end
+end
+read_word.prepend = read_word.strip
+
+function read_word.host(r)
+    local word = take(r)
+    if not is_host_and_port(word.text) then refuse_word(r.rule, word, r.range) end
+end
+
+function read_word.set(r)
+    local word = take(r)
+    local name, value = word.text:match('^([^=]*)=(.*)$')
+    if not name then refuse_word(r.rule, word, r.range) end
+    check_header_free(r.rule, word, name)
+    if value:gsub('\t', ''):find('%c') then refuse_word(r.rule, word, 'a value without control octets') end
+end
+
+function read_word.unset(r)
+    local word = take(r)
+    check_header_free(r.rule, word, word.text)
+end
+
+function read_word.timeout(r)
+    local word = take(r)
+    if not time_ms(word.text) then refuse_word(r.rule, word, r.range) end
+end
+
+function read_word.priority(r)
+    local word = take(r)
+    local digits = word.text:match('^-?(%d+)$')
+    if not digits or not number_within(digits, 0, 1000) then refuse_word(r.rule, word, r.range) end
+end
+
+local function check_place(r, row)
+    local word, part = next_word(r), row[2]
+    if part == 'action' and r.acted then refuse_word(r.rule, word, 'one action only') end
+    if part == 'condition' and r.acted then refuse_word(r.rule, word, 'conditions before the action') end
+    if part == 'modifier' and not r.acted then
+        refuse_word(r.rule, word, 'an action before the modifiers: to, split, redirect, respond or deny')
+    end
+    if part == 'modifier' and not FORWARDS[r.acted] and row[1] ~= 'priority' then
+        refuse_word(r.rule, word, 'only priority here: the request goes to no endpoint')
+    end
+    if part ~= 'action' then
+        r.parts = r.parts + 1
+        if r.parts > RULE_PARTS_MAX then refuse_word(r.rule, word, 'at most 64 conditions and modifiers') end
+    end
+    if not REPEATED[row[1]] and r.seen[row[1]] then refuse_word(r.rule, word, 'this word once only') end
+    r.seen[row[1]] = true
+end
+
+local function unknown_word(r)
+    local list = {}
+    for _, row in ipairs(rule_words) do
+        if (row[2] == 'modifier') == (r.acted ~= nil) then list[#list + 1] = row[1] end
+    end
+    refuse_word(r.rule, next_word(r), (r.acted and 'a modifier: ' or 'a condition or an action: ') ..
+        table.concat(list, ', '))
+end
+
+local function check_rule(rule, text, record)
+    local r = { rule = rule, words = cut_words(rule, text), at = 1, record = record, seen = {}, parts = 0 }
+    while r.words[r.at] do
+        local word, found = r.words[r.at], nil
+        for _, row in ipairs(rule_words) do
+            if not word.quoted and row[1] == word.text then found = row end
+        end
+        if not found then unknown_word(r) end
+        check_place(r, found)
+        if found[2] == 'action' then r.acted = found[1] end
+        r.at = r.at + 1
+        r.range = found[3]
+        read_word[found[1]](r)
+    end
+    if not r.acted then
+        refuse_word(rule, r.words.last, 'an action: to, split, redirect, respond or deny')
+    end
+end
+
+local function route_set(keys, args)
+    local record = open_record(keys, 'routes')
+    check_type_of(record, 'hash')
+    take_pairs(args, function(name, text)
+        if not is_name(name) then refuse(name, name, "a rule's name: " .. NAME) end
+        check_rule(name, text, record)
+    end)
+    check_names(record)
+    check_tenant('', record, record.name)
+    check_room(record, args)
+    return write(record, 'HSET', record.key, unpack(args))
+end
+
+-- --- the functions ---
+
+local function answered(fn)
+    return function(keys, args)
+        local good, result = pcall(fn, keys, args)
+        if good then return result end
+        if type(result) == 'table' and result.refusal then return redis.error_reply('ERR ' .. result.refusal) end
+        if type(result) == 'table' and result.err then return redis.error_reply(result.err) end
+        return redis.error_reply('ERR usher: ' .. tostring(result))
+    end
+end
+
+local function setter(family, rows)
+    return function(keys, args) return set_fields(open_record(keys, family), rows, args) end
+end
+
+local function unsetter(family)
+    return function(keys, args) return unset_fields(open_record(keys, family), args) end
+end
+
+-- A whole record of any family.
+local function delete(keys)
+    for _, family in ipairs({ 'host', 'tenant', 'routes', 'service', 'endpoints' }) do
+        if #keys == 1 and (':' .. keys[1]):find('[^%w]' .. family .. ':') then
+            local record = open_record(keys, family)
+            return write(record, 'DEL', record.key)
+        end
+    end
+    local record = open_record(keys, 'defaults')
+    return write(record, 'DEL', record.key)
+end
+
+redis.register_function('usher_host_set', answered(host_set))
+redis.register_function('usher_host_unset', answered(unsetter('host')))
+redis.register_function('usher_tenant_set', answered(setter('tenant', tenant_fields)))
+redis.register_function('usher_tenant_unset', answered(unsetter('tenant')))
+redis.register_function('usher_defaults_set', answered(setter('defaults', tenant_fields)))
+redis.register_function('usher_defaults_unset', answered(unsetter('defaults')))
+redis.register_function('usher_route_set', answered(route_set))
+redis.register_function('usher_route_del', answered(unsetter('routes')))
+redis.register_function('usher_service_set', answered(setter('service', service_fields)))
+redis.register_function('usher_service_unset', answered(unsetter('service')))
+redis.register_function('usher_endpoint_set', answered(endpoint_set))
+redis.register_function('usher_endpoint_del', answered(unsetter('endpoints')))
+redis.register_function('usher_delete', answered(delete))
