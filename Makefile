@@ -152,8 +152,8 @@ format-check:
 
 bench: ## side by side with nginx, HAProxy and a bare relay
 	@setup/packages bench
-	@$(MAKE) -j $(JOBS) $(BUILD)/usher
-	@USHER_BIN=$(abspath $(BUILD)/usher) bench/run
+	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/bench/match
+	@USHER_BIN=$(abspath $(BUILD)/usher) MATCH_BIN=$(abspath $(BUILD)/bench/match) bench/run
 
 install: ## the program into $(DESTDIR)$(PREFIX)/bin (PREFIX: /usr/local)
 	@test -x $(BUILD)/usher || $(MAKE) $(BUILD)/usher
@@ -171,6 +171,11 @@ clean: ## take away what was built (build/deps and build/fresh stay; rm -rf buil
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^## \([a-z ]*\): \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+$(BUILD)/bench/match: bench/match.c $(BUILD)/release/libedge.a
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(CC) $(CFLAGS) -O2 $(DEPS_CFLAGS) -fno-lto -o $@ $^ $(DEPS_LIBS) -lpthread -lm -ldl
 
 $(BUILD)/demo_origin: setup/demo_origin.c
 	@mkdir -p $(@D)

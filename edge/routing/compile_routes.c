@@ -186,36 +186,40 @@ static void count_into(struct route_index *index, const struct route *route, uin
     uint64_t hash = hash_of(route, &segments);
     uint32_t at = (uint32_t)hash & table->mask;
 
-    while (table->buckets[at].rules.count > 0 &&
-           (table->buckets[at].hash != hash || !str_equals(table->buckets[at].path, route->path)))
+    while (
+        table->buckets[at].count > 0 &&
+        (table->buckets[at].hash != hash ||
+         !str_equals(str_slice(table->buckets[at].path, table->buckets[at].path_len), route->path)))
         at = (at + 1) & table->mask;
     table->buckets[at].hash = hash;
-    table->buckets[at].path = route->path;
-    table->buckets[at].rules.count++;
+    table->buckets[at].path = route->path.ptr;
+    table->buckets[at].path_len = (uint32_t)route->path.len;
+    table->buckets[at].count++;
     if (exact)
         return;
     if (route->path.len > index->prefix_most_bytes)
         index->prefix_most_bytes = route->path.len;
-    if (segments > index->prefix_most_segments)
-        index->prefix_most_segments = segments;
+    index->prefix_depths |= (uint64_t)1 << (segments - 1);
     if (rank < index->prefix_first)
         index->prefix_first = rank;
 }
 
-/* Cuts a bucket's piece of `ranks`, to be filled from its beginning (its count starts anew). */
+/* Each bucket of several rules gets its piece of `ranks`. */
 static void give_places(struct route_table *table, uint32_t **ranks)
 {
     for (uint32_t at = 0; at <= table->mask; at++) {
-        struct route_list *rules = &table->buckets[at].rules;
+        struct route_bucket *bucket = &table->buckets[at];
 
-        rules->ranks = *ranks;
-        *ranks += rules->count;
+        if (bucket->count < 2)
+            continue;
+        bucket->ranks = *ranks;
+        *ranks += bucket->count;
     }
 }
 
-static void put(struct route_list *list, uint32_t *filled, uint32_t rank)
+static void put(struct route_list list, uint32_t *filled, uint32_t rank)
 {
-    ((uint32_t *)list->ranks)[(*filled)++] = rank;
+    ((uint32_t *)list.ranks)[(*filled)++] = rank;
 }
 
 /* In the order of rank, so every list grows. `filled`: how much of each bucket is. */
@@ -232,13 +236,12 @@ static void fill_lists(struct route_index *index, const struct route *routes, ui
         uint32_t segments;
 
         if (route->path_kind == ROUTE_REGEX_PATH) {
-            put(&index->regex, &regexes, rank);
+            put(index->regex, &regexes, rank);
         } else if (route->path_kind == ROUTE_ANY_PATH) {
-            put(&index->any, &anys, rank);
+            put(index->any, &anys, rank);
         } else {
             bucket = route_table_find(table, hash_of(route, &segments), route->path);
-            put((struct route_list *)&bucket->rules, &filled[!exact][bucket - table->buckets],
-                rank);
+            put(route_bucket_rules(bucket), &filled[!exact][bucket - table->buckets], rank);
         }
     }
 }

@@ -154,10 +154,10 @@ struct search {
 
 /* Whether a rule of the list is met that goes before the best so far. The path of all but those
  * with a regex is known to be met. */
-static void try_list(struct search *s, const struct route_list *list)
+static void try_list(struct search *s, struct route_list list)
 {
-    for (uint32_t i = 0; i < list->count && list->ranks[i] < s->best; i++) {
-        const struct route *route = &s->routes->items[list->ranks[i]];
+    for (uint32_t i = 0; i < list.count && list.ranks[i] < s->best; i++) {
+        const struct route *route = &s->routes->items[list.ranks[i]];
         bool met =
             route->path_kind != ROUTE_REGEX_PATH || match_path(route, s->request->path, s->scratch);
 
@@ -165,51 +165,81 @@ static void try_list(struct search *s, const struct route_list *list)
             met = match_condition(&route->conditions[k], s->request, s->scratch,
                                   route->action.kind == ACTION_DENY);
         if (met) {
-            s->best = list->ranks[i];
+            s->best = list.ranks[i];
             return;
         }
     }
 }
 
-/* The prefixes of the path that have rules, from the longest down. */
-static void try_prefixes(struct search *s)
+/* What is looked at next is fetched while something else is done: in a tenant of many rules hardly
+ * anything of them is near. */
+static void fetch_bucket(const struct route_table *t, uint64_t hash)
 {
-    const struct route_index *index = s->routes->index;
-    const struct route_list *lists[RULE_SEGMENTS_MAX];
-    struct str path = s->request->path, segment;
-    uint32_t count = 0, segments = 0;
-    uint64_t hash = 0;
+    __builtin_prefetch(&t->buckets[(uint32_t)hash & t->mask]);
+}
+
+static void fetch_rule(const struct search *s, const struct route_bucket *b)
+{
+    const char *route = (const char *)&s->routes->items[route_bucket_rules(b).ranks[0]];
+
+    __builtin_prefetch(route);
+    __builtin_prefetch(route + 64);
+    __builtin_prefetch(route + 128);
+}
+
+/* The prefixes of a path that may have rules, from the shortest up. */
+struct prefixes {
+    uint64_t hashes[RULE_SEGMENTS_MAX];
+    uint32_t lens[RULE_SEGMENTS_MAX];
+    uint32_t count;
+};
+
+static void find_prefixes(struct prefixes *p, const struct route_index *index, struct str path)
+{
+    uint64_t hash = 0, depths = index->prefix_depths;
+    struct str segment;
     size_t at = 0;
 
-    while (segments++ < index->prefix_most_segments && route_segment(path, &at, &segment)) {
-        const struct route_bucket *bucket;
-
+    for (p->count = 0; depths != 0 && route_segment(path, &at, &segment); depths >>= 1) {
         if (at > index->prefix_most_bytes)
-            break;
+            return;
         hash = route_hash_segment(hash, segment);
-        bucket = route_table_find(&index->prefix, hash, str_slice(path.ptr, at));
-        if (bucket != NULL)
-            lists[count++] = &bucket->rules;
+        if ((depths & 1) == 0)
+            continue;
+        p->hashes[p->count] = hash;
+        p->lens[p->count++] = (uint32_t)at;
+        fetch_bucket(&index->prefix, hash);
     }
-    while (count > 0)
-        try_list(s, lists[--count]);
+}
+
+static void try_path(struct search *s, const struct route_table *t, uint64_t hash, struct str path)
+{
+    const struct route_bucket *bucket = route_table_find(t, hash, path);
+
+    if (bucket == NULL)
+        return;
+    fetch_rule(s, bucket);
+    try_list(s, route_bucket_rules(bucket));
 }
 
 const struct route *routes_match(const struct routes *r, const struct route_request *q,
                                  struct route_scratch *scratch)
 {
     struct search s = { .routes = r, .request = q, .scratch = scratch, .best = UINT32_MAX };
-    const struct route_bucket *bucket;
+    struct prefixes prefixes;
+    uint64_t hash;
 
     if (r->count == 0)
         return NULL;
     regex_begin_request(scratch);
-    bucket = route_table_find(&r->index->exact, map_hash(q->path), q->path);
-    if (bucket != NULL)
-        try_list(&s, &bucket->rules);
-    if (r->index->prefix_first < s.best)
-        try_prefixes(&s);
-    try_list(&s, &r->index->regex);
-    try_list(&s, &r->index->any);
+    hash = map_hash(q->path);
+    fetch_bucket(&r->index->exact, hash);
+    find_prefixes(&prefixes, r->index, q->path);
+    try_path(&s, &r->index->exact, hash, q->path);
+    while (prefixes.count-- > 0 && r->index->prefix_first < s.best)
+        try_path(&s, &r->index->prefix, prefixes.hashes[prefixes.count],
+                 str_slice(q->path.ptr, prefixes.lens[prefixes.count]));
+    try_list(&s, r->index->regex);
+    try_list(&s, r->index->any);
     return s.best != UINT32_MAX ? &r->items[s.best] : NULL;
 }

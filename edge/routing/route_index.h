@@ -11,11 +11,16 @@ struct route_list {
     uint32_t count;
 };
 
-/* The rules that share one path. */
+/* The rules that share one path. Half a cache line, so that a look at one waits for memory once. */
 struct route_bucket {
     uint64_t hash;
-    struct str path;
-    struct route_list rules; /* none: a free bucket */
+    const char *path;
+    uint32_t path_len;
+    uint32_t count; /* of its rules; 0: a free bucket */
+    union {
+        uint32_t rank;         /* of the only one */
+        const uint32_t *ranks; /* of several */
+    };
 };
 
 /* Open addressing; at most half of it is used. */
@@ -27,9 +32,9 @@ struct route_table {
 struct route_index {
     struct route_table exact, prefix;
     struct route_list regex, any;
-    size_t prefix_most_bytes;      /* of the longest prefix */
-    uint32_t prefix_most_segments; /* of the deepest */
-    uint32_t prefix_first;         /* the smallest rank among prefixes; UINT32_MAX: none */
+    size_t prefix_most_bytes; /* of the longest prefix */
+    uint64_t prefix_depths;   /* bit n: there is one of n + 1 segments */
+    uint32_t prefix_first;    /* the smallest rank among prefixes; UINT32_MAX: none */
 };
 
 /* The hash of a prefix with one more segment, so that those of all prefixes of a path cost one walk
@@ -56,15 +61,20 @@ static inline bool route_segment(struct str path, size_t *at, struct str *segmen
     return true;
 }
 
+static inline struct route_list route_bucket_rules(const struct route_bucket *b)
+{
+    return (struct route_list){ b->count == 1 ? &b->rank : b->ranks, b->count };
+}
+
 static inline const struct route_bucket *route_table_find(const struct route_table *t,
                                                           uint64_t hash, struct str path)
 {
     for (uint32_t at = (uint32_t)hash & t->mask;; at = (at + 1) & t->mask) {
         const struct route_bucket *b = &t->buckets[at];
 
-        if (b->rules.count == 0)
+        if (b->count == 0)
             return NULL;
-        if (b->hash == hash && str_equals(b->path, path))
+        if (b->hash == hash && str_equals(str_slice(b->path, b->path_len), path))
             return b;
     }
 }

@@ -301,9 +301,9 @@ static void compare_with_oracle(uint64_t seed, size_t count, unsigned requests)
     unsigned regexes = 0, pathless = 0;
 
     for (size_t i = 0; i < count; i++) {
-        char *name = malloc(16);
+        char *name = malloc(32);
 
-        snprintf(name, 16, "r%zu", i);
+        snprintf(name, 32, "r%zu", i);
         rules[i] = (struct text_rule){ name, random_rule(&r, &regexes, &pathless) };
     }
     routes = rules_compiled(rules, count);

@@ -2,6 +2,7 @@
 #include "routing/record.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FIELDS_MAX 8
@@ -128,6 +129,125 @@ Test(record, hashes)
     expect_field(FAMILY_service, "balance", "least",
                  "field balance: got \"least\", expected round-robin or random");
     expect_field(FAMILY_service, "balance", "random", "");
+}
+
+Test(record, what_a_tenant_a_host_and_the_defaults_may_say)
+{
+    static const enum family families[] = { FAMILY_tenant, FAMILY_host, FAMILY_defaults };
+    struct value_field f[] = {
+        { STR("to"), STR("service:web") },  { STR("status"), STR("suspended") },
+        { STR("retry_after"), STR("120") }, { STR("page"), STR("<h1>Soon</h1>") },
+        { STR("https"), STR("redirect") },  { STR("path"), STR("raw") },
+        { STR("timeout"), STR("2m") },
+    };
+    struct value value = hash_of(f, 7);
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct str name = families[i] == FAMILY_defaults ? STR("") : STR("acme");
+        struct record_fields fields;
+        struct record_error error;
+
+        cr_assert(record_decode(families[i], name, &value, &fields, &error));
+        expect_name(&fields, fields.to.service, FAMILY_service, "web");
+        cr_expect_eq(fields.status, STATUS_SUSPENDED);
+        cr_expect_eq(fields.retry_after_s, 120);
+        cr_expect(str_equals(fields.page, STR("<h1>Soon</h1>")));
+        cr_expect_eq(fields.https, HTTPS_REDIRECT);
+        cr_expect_eq(fields.path, PATH_RAW);
+        cr_expect_eq(fields.timeout_ms, 120000);
+        record_fields_free(&fields);
+    }
+    expect_field(FAMILY_tenant, "retry_after", "0",
+                 "field retry_after: got \"0\", expected seconds from 1 to 86400, such as 120");
+    expect_field(FAMILY_tenant, "https", "on", "field https: got \"on\", expected off or redirect");
+    expect_field(FAMILY_tenant, "path", "Raw", "field path: got \"Raw\", expected normal or raw");
+    expect_field(FAMILY_host, "timeout", "5",
+                 "field timeout: got \"5\", expected a time from 1ms to 24h, such as 500ms, 5s or "
+                 "2m");
+    expect_field(FAMILY_service, "owner", "Acme",
+                 "field owner: got \"Acme\", expected a name of a-z 0-9 . _ - with 1 to 63 "
+                 "characters");
+    expect_field(FAMILY_service, "owner", "acme", "");
+}
+
+Test(record, a_value_of_8_KiB_is_the_longest)
+{
+    char *page = calloc(1, RECORD_STRING_MAX + 2), *said;
+    struct record_fields fields;
+    struct value_field f = { STR("page"), { page, RECORD_STRING_MAX } };
+    struct value value = hash_of(&f, 1);
+
+    memset(page, 'a', RECORD_STRING_MAX + 1);
+    said = judged(FAMILY_tenant, "acme", &value, &fields);
+    cr_expect_str_eq(said, "");
+    cr_expect_eq(fields.page.len, RECORD_STRING_MAX);
+    free(said);
+    record_fields_free(&fields);
+    f.value.len++;
+    said = judged(FAMILY_tenant, "acme", &value, &fields);
+    cr_expect(strstr(said, "expected at most 8192 bytes") != NULL, "%s", said);
+    free(said);
+    record_fields_free(&fields);
+    free(page);
+}
+
+Test(record, the_one_key_of_a_family)
+{
+    struct record_fields fields;
+    struct value value = hash_of(NULL, 0);
+    char *said = judged(FAMILY_defaults, "", &value, &fields);
+
+    cr_expect_str_eq(said, "");
+    free(said);
+    said = judged(FAMILY_defaults, "acme", &value, &fields);
+    cr_expect_str_eq(said, "got \"acme\", expected a key without a name");
+    free(said);
+    cr_expect(family_is_single(FAMILY_defaults));
+    cr_expect_not(family_is_single(FAMILY_routes));
+    cr_expect_eq(family_limits(FAMILY_routes).fields, 20000);
+    cr_expect_eq(family_limits(FAMILY_tenant).bytes, 256 * 1024);
+}
+
+Test(record, many_names_are_told_apart)
+{
+    struct value_field f[3000];
+    static char names[3000][8], texts[3000][40];
+    struct value value = hash_of(f, 3000);
+    struct record_fields fields;
+    struct record_error error;
+
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(names[i], sizeof(names[i]), "r%u", i);
+        snprintf(texts[i], sizeof(texts[i]), "path /p%u to service:s%u", i, i / 2);
+        f[i] = (struct value_field){ str_from(names[i]), str_from(texts[i]) };
+    }
+    cr_assert(record_decode(FAMILY_routes, STR("acme"), &value, &fields, &error));
+    cr_assert_eq(fields.names.count, 1500);
+    for (unsigned i = 0; i < 3000; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "s%u", i / 2);
+        expect_name(&fields, fields.rules[i].action.service, FAMILY_service, name);
+    }
+    cr_expect_str_eq(fields.names.items[1].field, "r2", "the first rule that names it");
+    record_fields_free(&fields);
+}
+
+Test(record, tables_for_others)
+{
+    size_t count;
+    const struct field_row *rows = record_fields_of(FAMILY_host, &count);
+
+    cr_assert_eq(count, 8);
+    cr_expect_str_eq(rows[0].name, "tenant");
+    cr_expect_str_eq(rows[2].range, "active, maintenance or suspended");
+    record_fields_of(FAMILY_routes, &count);
+    cr_expect_eq(count, 0);
+    rows = rule_words_known(&count);
+    cr_expect_str_eq(rows[0].name, "path");
+    cr_expect_str_eq(rows[0].type, "condition");
+    for (size_t i = 0; i < count; i++)
+        cr_expect(rows[i].range[0] != '\0' && rows[i].meaning[0] != '\0');
 }
 
 Test(record, endpoints)

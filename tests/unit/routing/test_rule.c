@@ -300,9 +300,9 @@ static char *judged_many(size_t count, const char *format)
     char *said;
 
     for (size_t i = 0; i < count; i++) {
-        char *name = malloc(16), *text = malloc(strlen(format) + 16);
+        char *name = malloc(32), *text = malloc(strlen(format) + 16);
 
-        snprintf(name, 16, "r%zu", i);
+        snprintf(name, 32, "r%zu", i);
         sprintf(text, format, i);
         rules[i] = (struct text_rule){ name, text };
     }
