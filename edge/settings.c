@@ -108,6 +108,13 @@ static const struct row rows[] = {
       "of a request's target" },
     { "cache-bytes", "SIZE", KIND_SIZE, AT(cache_bytes), 1 << 20, (uint64_t)1 << 40, "256m",
       "memory for what was read from Redis" },
+    { "state-dir", "DIR", KIND_FILE, AT(state_dir), 0, 0, NULL,
+      "a folder of this edge alone, for a copy of what Redis says that survives restarts (default: "
+      "none)" },
+    { "start-wait", "TIME", KIND_TIME, AT(start_wait_ms), 0, HOUR_MS, "1s",
+      "at start, Redis has so long before the copy in --state-dir answers in its place" },
+    { "sync-rate", "N/s", KIND_RATE, AT(sync_rate), 10, 10000000, "40000",
+      "keys gone over when all of Redis is looked at: at start, and after the link was lost" },
     { "worker-hosts", "N", KIND_COUNT, AT(worker_hosts), 16, 10000000, "200000",
       "hosts that each worker remembers" },
     { "max-loss", "PERCENT", KIND_COUNT, AT(max_loss_percent), 0, 100, "10",
@@ -310,7 +317,8 @@ static bool read_file(struct settings *s, const struct row *row, struct str text
 {
     char *to = (char *)s + row->at;
 
-    snprintf(expected, EXPECTED_SIZE, "the path of a file, at most %zu bytes", row->bytes - 1);
+    snprintf(expected, EXPECTED_SIZE, "the path of a file or folder, at most %zu bytes",
+             row->bytes - 1);
     if (text.len == 0 || text.len >= row->bytes)
         return false;
     memcpy(to, text.ptr, text.len);

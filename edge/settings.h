@@ -70,6 +70,9 @@ struct settings {
     uint32_t max_head_bytes, max_header_count, max_url_bytes;
     uint32_t max_connections; /* of clients, all workers together; 0: not said */
     size_t cache_bytes;
+    char state_dir[1024]; /* "" = none */
+    uint64_t start_wait_ms;
+    uint32_t sync_rate;    /* keys per second */
     uint32_t worker_hosts; /* hosts each worker remembers */
     uint32_t max_loss_percent;
     uint32_t lookup_rate; /* per second */

@@ -47,7 +47,8 @@ struct admin_exchange {
     struct parser parser;
     struct head head;
     struct buf request;
-    bool is_head;  /* HEAD: no body goes back */
+    bool is_head; /* HEAD: no body goes back */
+    bool is_post;
     bool asked;    /* the page is at work */
     bool answered; /* the response was given to the connection */
     bool sent;     /* and left it; the client closes now */
@@ -99,8 +100,9 @@ static void take_request(struct admin_exchange *x)
         return;
     }
     x->is_head = str_equals(method, STR("HEAD"));
-    if (!x->is_head && !str_equals(method, STR("GET"))) {
-        answer_text(x, 405, STR("only GET and HEAD"));
+    x->is_post = str_equals(method, STR("POST"));
+    if (!x->is_head && !x->is_post && !str_equals(method, STR("GET"))) {
+        answer_text(x, 405, STR("only GET, HEAD and POST"));
         return;
     }
     if (target.len == 0 || target.ptr[0] != '/') {
@@ -229,6 +231,19 @@ struct admin_http *admin_http_open(struct loop *l, int fd, admin_http_fn fn, voi
     return a;
 }
 
+bool admin_http_is_post(const struct admin_exchange *x)
+{
+    return x->is_post;
+}
+
+/* Of a page that another method was wanted for. */
+static const char *allowed(const struct admin_exchange *x)
+{
+    bool is_get = x->is_head || str_equals(parser_method_name(x->head.method), STR("GET"));
+
+    return is_get ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n";
+}
+
 void admin_http_answer(struct admin_exchange *x, unsigned status, const char *type,
                        struct buf *body)
 {
@@ -246,7 +261,7 @@ void admin_http_answer(struct admin_exchange *x, unsigned status, const char *ty
                "HTTP/1.1 %u " STR_FMT "\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"
                "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
                status, STR_ARG(serializer_reason(status)), type, body->len,
-               status == 405 ? "Allow: GET, HEAD\r\n" : "");
+               status == 405 ? allowed(x) : "");
     pieces[0] = (struct iovec){ head.ptr, head.len };
     pieces[1] = (struct iovec){ body->ptr, body->len };
     timer_set(x->http->loop, &x->limit, SEND_MS);

@@ -1,4 +1,6 @@
-/* admin_http.h -- a small HTTP server on control's loop: GET and HEAD, one request a connection. */
+/* admin_http.h -- a small HTTP server on control's loop: GET, HEAD and POST, one request a connection.
+ *
+ * A POST's body is read and means nothing: what it does is in its path and query. */
 #ifndef CONTROL_ADMIN_HTTP_H
 #define CONTROL_ADMIN_HTTP_H
 
@@ -18,6 +20,7 @@ typedef void (*admin_http_fn)(void *owner, struct admin_exchange *x, struct str 
 
 /* Takes `fd`, a listening socket. */
 struct admin_http *admin_http_open(struct loop *l, int fd, admin_http_fn fn, void *owner);
+bool admin_http_is_post(const struct admin_exchange *x);
 /* Takes what is in `body` and leaves it empty. The client may be gone: harmless. */
 void admin_http_answer(struct admin_exchange *x, unsigned status, const char *type,
                        struct buf *body);

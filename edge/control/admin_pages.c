@@ -31,10 +31,12 @@ struct gather {
     struct dump_mail parts[]; /* one for each worker */
 };
 
+#define PAGE_POST (-1) /* it changes something: POST alone */
+
 struct page {
     const char *path;
     void (*write)(struct control *c, struct admin_exchange *x, struct str query);
-    int dump; /* without `write`: enum dump_what, asked of the workers */
+    int dump; /* without `write`: enum dump_what, asked of the workers; with it: 0, or PAGE_POST */
     const char *says;
 };
 
@@ -56,19 +58,43 @@ static void write_healthz(struct control *c, struct admin_exchange *x, struct st
     answer_text(x, 200, "ok");
 }
 
+/* The state in a word, then a line for each thing that is not as it should be, or not yet. */
+static void answer_store(struct control *c, struct admin_exchange *x)
+{
+    const struct store_status *s = store_status(c->store);
+    bool ready = s->ever_synced || s->serves_copy;
+    struct copy_status copy;
+    struct buf body = { 0 };
+
+    store_copy_status(c->store, &copy);
+    buf_add_text(&body, ready ? "ready\n" : "store not reached yet\n");
+    if (s->serves_copy)
+        buf_add_text(&body, "serving from the disk copy: Redis has not been reached\n");
+    else if (ready && !s->up)
+        buf_add_text(&body, "serving from memory: Redis is away\n");
+    if (s->regressed)
+        buf_printf(&body,
+                   "held back: %llu of the known hosts are missing in Redis; \"usher accept\" "
+                   "believes that they are gone\n",
+                   (unsigned long long)s->missing_hosts);
+    if (s->syncing)
+        buf_printf(&body, "sync: %llu of about %llu keys\n", (unsigned long long)s->sync_keys,
+                   (unsigned long long)s->sync_of);
+    if (s->evicts)
+        buf_add_text(&body, "note: Redis deletes records when its memory is full: its "
+                            "maxmemory-policy should be noeviction\n");
+    if (copy.failing)
+        buf_printf(&body, "disk copy: %s\n", copy.reason);
+    admin_http_answer(x, ready ? 200 : 503, TYPE_TEXT, &body);
+}
+
 static void write_readyz(struct control *c, struct admin_exchange *x, struct str query)
 {
     (void)query;
     if (drain_is_on(&c->drain))
         answer_text(x, 503, "draining");
-    else if (!store_status(c->store)->ever_synced)
-        answer_text(x, 503, "store not reached yet");
     else
-        answer_text(x, 200,
-                    store_status(c->store)->evicts
-                        ? "ready\nnote: Redis deletes records when its memory is full: its "
-                          "maxmemory-policy should be noeviction"
-                        : "ready");
+        answer_store(c, x);
 }
 
 static void answer_metrics(struct control *c, struct admin_exchange *x)
@@ -80,6 +106,7 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
                          .draining = drain_is_on(&c->drain) };
     struct buf body = { 0 };
 
+    store_copy_status(c->store, &m.copy);
     if (c->access_log != NULL)
         m.log_dropped = access_log_dropped(c->access_log);
     for (unsigned i = 0; i < c->worker_count; i++)
@@ -165,6 +192,24 @@ static void write_records(struct control *c, struct admin_exchange *x, struct st
     admin_http_answer(x, 200, TYPE_JSON, &body);
 }
 
+static void write_accept(struct control *c, struct admin_exchange *x, struct str query)
+{
+    unsigned long long missing = store_status(c->store)->missing_hosts;
+    struct buf body = { 0 };
+
+    (void)query;
+    if (!store_status(c->store)->regressed) {
+        answer_text(x, 409, "nothing is held back");
+        return;
+    }
+    if (!store_accept(c->store)) {
+        answer_text(x, 409, "Redis is away: what is missing is looked at when it is back");
+        return;
+    }
+    buf_printf(&body, "accepted: %llu hosts are believed gone\n", missing);
+    admin_http_answer(x, 200, TYPE_TEXT, &body);
+}
+
 static const struct page pages[] = {
     { "/", write_index, 0, "this list" },
     { "/healthz", write_healthz, 0, "200 while the process works" },
@@ -181,6 +226,8 @@ static const struct page pages[] = {
     { "/dump/services", NULL, DUMP_SERVICES, "each worker: services and their endpoints" },
     { "/dump/upstreams", NULL, DUMP_UPSTREAMS, "each worker: connections to endpoints" },
     { "/dump/exchanges", NULL, DUMP_EXCHANGES, "each worker: requests under way" },
+    { "/accept", write_accept, PAGE_POST,
+      "POST: what is missing in Redis since it came back is believed gone" },
 };
 
 #define PAGES (sizeof(pages) / sizeof(pages[0]))
@@ -310,9 +357,13 @@ void admin_pages_serve(void *owner, struct admin_exchange *x, struct str path, s
     struct control *c = owner;
 
     for (const struct page *p = pages; p < pages + PAGES; p++) {
+        bool post = p->dump == PAGE_POST;
+
         if (!str_equals(path, str_from(p->path)))
             continue;
-        if (p->write != NULL)
+        if (post != admin_http_is_post(x))
+            answer_text(x, 405, post ? "only POST" : "only GET and HEAD");
+        else if (p->write != NULL)
             p->write(c, x, query);
         else
             begin_dump(c, x, (enum dump_what)p->dump);

@@ -69,6 +69,19 @@ static const struct row store_rows[] = {
       STATUS(cache_bytes) },
 };
 
+static const struct row sync_rows[] = {
+    { "usher_store_sync_keys", "gauge", "Keys gone over by the walk over all of Redis.",
+      STATUS(sync_keys) },
+    { "usher_store_sync_of", "gauge", "Keys of the data base when that walk began.",
+      STATUS(sync_of) },
+    { "usher_store_known_hosts", "gauge", "Hosts known to exist, held or not.", STATUS(hosts) },
+    { "usher_store_known_records", "gauge", "Records known to exist, held or not.", STATUS(names) },
+    { "usher_store_missing_hosts", "gauge", "Hosts missing in Redis and held back.",
+      STATUS(missing_hosts) },
+    { "usher_store_recalled_total", "counter", "Values taken from the disk copy.",
+      STATUS(recalled) },
+};
+
 static void head(struct buf *to, const char *name, const char *type, const char *says)
 {
     buf_printf(to, "# HELP %s %s\n# TYPE %s %s\n", name, says, name, type);
@@ -160,6 +173,34 @@ static void write_workers(const struct metrics *m, struct buf *to)
     labelled(to, "usher_upstream_connections", "state", "busy", counter_read(&sum->upstreams_busy));
 }
 
+static void write_rows(const struct store_status *s, const struct row *rows, size_t count,
+                       struct buf *to)
+{
+    for (const struct row *row = rows; row < rows + count; row++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)s + row->at, sizeof(value));
+        one(to, row->name, row->type, row->says, value);
+    }
+}
+
+static void write_copy(const struct copy_status *c, struct buf *to)
+{
+    if (!c->configured)
+        return;
+    one(to, "usher_state_ready", "gauge", "1 while the disk copy can be read.", c->ready);
+    one(to, "usher_state_failing", "gauge", "1 while the disk copy cannot be used or written.",
+        c->failing);
+    one(to, "usher_state_complete", "gauge", "1 when every record of Redis was put there once.",
+        c->complete);
+    one(to, "usher_state_queued", "gauge", "Records that wait to be written there.", c->queued);
+    one(to, "usher_state_written_total", "counter", "Records written there.", c->written);
+    one(to, "usher_state_failures_total", "counter", "Times that it could not be used or written.",
+        c->failures);
+    one(to, "usher_state_damaged_total", "counter", "Times that it was damaged and made anew.",
+        c->damaged);
+}
+
 static void write_store(const struct store_status *s, struct buf *to)
 {
     one(to, "usher_store_up", "gauge", "1 while Redis is connected and tracked.", s->up);
@@ -174,13 +215,12 @@ static void write_store(const struct store_status *s, struct buf *to)
         "1 when Redis's maxmemory-policy deletes records once its memory is full.", s->evicts);
     one(to, "usher_redis_switches_total", "counter", "Times that Sentinel named another primary.",
         s->switches);
-    for (size_t i = 0; i < sizeof(store_rows) / sizeof(store_rows[0]); i++) {
-        const struct row *row = &store_rows[i];
-        uint64_t value;
-
-        memcpy(&value, (const char *)s + row->at, sizeof(value));
-        one(to, row->name, row->type, row->says, value);
-    }
+    one(to, "usher_store_syncing", "gauge", "1 while the walk over all of Redis goes on.",
+        s->syncing);
+    one(to, "usher_store_complete", "gauge",
+        "1 while all names are known, so that unknown hosts need no asking.", s->complete);
+    write_rows(s, store_rows, sizeof(store_rows) / sizeof(store_rows[0]), to);
+    write_rows(s, sync_rows, sizeof(sync_rows) / sizeof(sync_rows[0]), to);
     head(to, "usher_records", "gauge", "Records held, by state.");
     labelled(to, "usher_records", "state", "good", s->records_good);
     labelled(to, "usher_records", "state", "bad", s->records_bad);
@@ -257,6 +297,7 @@ void metrics_write(const struct metrics *m, struct buf *to)
     one(to, "usher_draining", "gauge", "1 while this edge is ending.", m->draining);
     write_workers(m, to);
     write_store(m->store, to);
+    write_copy(&m->copy, to);
     one(to, "usher_changes_published_total", "counter", "Rounds mailed to the workers.", m->rounds);
     one(to, "usher_objects_retired", "gauge", "Replaced objects that requests still use.",
         m->retired);

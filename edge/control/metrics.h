@@ -6,12 +6,14 @@
 
 #include "base/buf.h"
 #include "proxy/counters.h"
+#include "store/copy.h"
 #include "store/store.h"
 
 /* What the text is made of: filled in by whoever has it. */
 struct metrics {
     struct counters sum; /* of all workers; by metrics_add */
     const struct store_status *store;
+    struct copy_status copy;
     unsigned workers;
     uint64_t rounds;      /* published to the workers */
     uint64_t retired;     /* replaced objects that some worker still uses */

@@ -46,6 +46,10 @@ void store_dump(struct store *s, struct buf *json)
     add_number(json, "queued_verify", s->sync.queued[QUEUE_VERIFY]);
     add_number(json, "barrier_tokens", s->barrier.count);
     add_number(json, "barrier_owed", s->barrier.owed[0] + s->barrier.owed[1]);
+    add_number(json, "queued_scan", s->sync.queued[QUEUE_SCAN]);
+    add_number(json, "known_names", s->names.count);
+    add_number(json, "known_names_unseen", s->names.unseen);
+    add_number(json, "known_names_bytes", names_bytes(&s->names));
     add_number(json, "missing_hosts", s->verify.missing_hosts);
     add_number(json, "known_hosts", s->verify.known_hosts);
     buf_add_text(json, "}");

@@ -147,27 +147,36 @@ static const char *say_value(struct str raw, struct buf *to)
     return type;
 }
 
-/* False: nothing that whoever reads it could tell apart. */
-static bool say_before(const struct record *r, struct change *c)
+/* What the record said, as value_encode writes it; `len` 0: it did not exist. False: that is not
+ * known here. */
+static bool find_before(struct store *s, const struct record *r, struct buf *was)
 {
-    struct str raw = mirror_raw(r);
-
-    c->before_type = "none";
-    if (!r->was_known || (r->was_present && raw.ptr == NULL))
-        return false; /* what it was is not known here */
-    if (r->was_present)
-        c->before_type = say_value(raw, &c->before);
-    return true;
+    if (r->was_known) {
+        buf_add_str(was, mirror_raw(r));
+        return !r->was_present || was->len > 0;
+    }
+    if (s->scan.complete && !names_has(&s->names, (enum family)r->family, record_name(r)))
+        return true;
+    return copy_fetch(s->copy, (enum family)r->family, record_name(r), was);
 }
 
-static bool say_after(const struct record *r, struct change *c)
+static void say_before(const struct buf *was, struct change *c)
+{
+    c->before_type = "none";
+    if (was->len > 0)
+        c->before_type = say_value(str_slice(was->ptr, was->len), &c->before);
+}
+
+/* False: nothing that whoever reads it could tell apart. */
+static bool say_after(const struct record *r, const struct buf *before, struct change *c)
 {
     const struct reading *d = r->reading;
-    struct str raw = str_slice(d->raw.ptr, d->raw.len), was = mirror_raw(r);
+    struct str raw = str_slice(d->raw.ptr, d->raw.len);
+    struct str was = str_slice(before->ptr, before->len);
 
     c->after_type = d->absent ? "none" : "bad";
     if (!d->absent && d->good) {
-        if (was.ptr != NULL && str_equals(was, raw))
+        if (was.len > 0 && str_equals(was, raw))
             return false; /* what was in force is written again */
         c->after_type = say_value(raw, &c->after);
     }
@@ -222,18 +231,22 @@ static void take_keys(struct store *s, const struct record *r, struct change *c)
     buf_add(&c->mark, c->key.ptr + s->prefix.len, c->key.len - s->prefix.len);
 }
 
+/* Of what is not held, only what Redis told of: the rest is read for other reasons. */
 static bool is_change(const struct record *r)
 {
-    return r->is_new && (r->verdict == VERDICT_GOOD || r->verdict == VERDICT_BAD ||
-                         (r->verdict == VERDICT_GONE && r->was_present));
+    if (!r->is_new || r->reading->from_copy || (!r->was_known && !r->pushed))
+        return false;
+    return r->verdict == VERDICT_GOOD || r->verdict == VERDICT_BAD ||
+           (r->verdict == VERDICT_GONE && (r->was_present || !r->was_known));
 }
 
 void history_note(struct store *s, const struct record *r)
 {
     struct history *h = &s->history;
+    struct buf was = { 0 };
     struct change *c;
 
-    if (!is_change(r) || !r->was_known)
+    if (!is_change(r))
         return;
     if (!take_token(s)) {
         skip(s, "too many changes");
@@ -241,10 +254,14 @@ void history_note(struct store *s, const struct record *r)
     }
     c = check_alloc(sizeof(*c));
     list_init(&c->node);
-    if (!say_before(r, c) || !say_after(r, c)) {
+    if (!find_before(s, r, &was) || (was.len == 0 && r->verdict == VERDICT_GONE) ||
+        !say_after(r, &was, c)) {
+        buf_free(&was);
         free_change(c);
         return;
     }
+    say_before(&was, c);
+    buf_free(&was);
     take_keys(s, r, c);
     c->look = !r->pushed;
     if (redis_link_is_up(s->writer)) {

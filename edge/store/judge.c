@@ -19,6 +19,11 @@
 #include "store/reading.h"
 #include "store/state.h"
 
+bool judge_brings_good(const struct record *r)
+{
+    return r->verdict == VERDICT_GOOD || (r->verdict == VERDICT_BAD && r->reading->stands_in);
+}
+
 /* --- what is there --- */
 
 static void judge_presence(struct store *s, struct record *r)
@@ -33,7 +38,7 @@ static void judge_presence(struct store *s, struct record *r)
                               (r->present && r->value_hash != d->value_hash));
     if (d == NULL)
         return;
-    if (d->absent && verify_withholds(s, r)) {
+    if (d->absent && !d->from_copy && verify_withholds(s, r)) {
         r->verdict = VERDICT_WITHHELD;
         return;
     }
@@ -46,7 +51,10 @@ static void judge_presence(struct store *s, struct record *r)
     r->present = !d->absent;
     r->deleted = d->absent && (r->deleted || r->was_present);
     r->epoch = d->epoch;
-    verify_settled(s, r);
+    if (d->withheld)
+        verify_misses(s, r);
+    else if (!d->from_copy)
+        verify_settled(s, r);
 }
 
 /* --- what is good --- */
@@ -73,14 +81,14 @@ static bool points_wrong(struct store *s, const struct endpoint *endpoints, uint
 static void judge_endpoints(struct store *s, struct record *r)
 {
     const struct record_fields *f;
-    struct record_error *error;
+    struct record_error *error, unsaid;
     char rule[NAME_MAX_BYTES + 1];
     bool wrong;
 
-    if (r->verdict != VERDICT_GOOD)
+    if (!judge_brings_good(r))
         return;
     f = &r->reading->fields;
-    error = &r->reading->error;
+    error = r->verdict == VERDICT_GOOD ? &r->reading->error : &unsaid;
     wrong = points_wrong(s, f->endpoints.items, f->endpoints.count, NULL, error) ||
             points_wrong(s, f->to.endpoints, f->to.endpoint_count, "to", error);
     for (uint32_t i = 0; i < f->rule_count && !wrong; i++) {
@@ -89,8 +97,10 @@ static void judge_endpoints(struct store *s, struct record *r)
         str_printable(f->rules[i].name, rule, sizeof(rule));
         wrong = points_wrong(s, action->endpoints, action->endpoint_count, rule, error);
     }
-    if (wrong)
+    if (wrong) {
         r->verdict = VERDICT_BAD;
+        r->reading->stands_in = false;
+    }
 }
 
 static bool is_known_whole(const struct record *r)
@@ -213,7 +223,11 @@ static void judge_names(struct store *s, struct record *r)
         r->present = r->was_present;
         return;
     }
-    if (r->verdict == VERDICT_GOOD && (wrong = find_wrong_name(r)) < r->reading->named_count) {
+    if (r->verdict == VERDICT_BAD && r->reading->stands_in && is_too_early(r))
+        r->reading->stands_in = false;
+    /* What the disk copy holds was good once; what it named may be gone since. */
+    if (r->verdict == VERDICT_GOOD && !r->reading->from_copy &&
+        (wrong = find_wrong_name(r)) < r->reading->named_count) {
         r->verdict = VERDICT_BAD;
         say_wrong_name(s, r, wrong);
         wants = r->reading->named[wrong];
@@ -266,6 +280,10 @@ static void say(struct store *s, struct record *r)
 {
     if (r->verdict == VERDICT_NONE || r->verdict == VERDICT_WITHHELD)
         return;
+    if (r->reading->from_copy) {
+        r->value_hash = r->reading->value_hash;
+        return;
+    }
     if (r->verdict == VERDICT_BAD)
         say_bad(s, r);
     else if (r->verdict != VERDICT_SAME || !r->bad)
@@ -315,7 +333,7 @@ static void keep_named(const struct record *r)
 {
     bool early = r->verdict == VERDICT_NONE && r->reading != NULL;
 
-    if (!early && (!r->keep || r->verdict != VERDICT_GOOD))
+    if (!early && (!r->keep || !judge_brings_good(r)))
         return;
     for (uint32_t i = 0; i < r->reading->named_count; i++)
         keep(r->reading->named[i]);
@@ -335,7 +353,7 @@ static void forget_answers(struct store *s, const struct record *r)
 
 static void keep_value(struct record *r)
 {
-    if (r->verdict == VERDICT_GOOD && r->keep)
+    if (judge_brings_good(r) && r->keep)
         mirror_keep_raw(r, str_slice(r->reading->raw.ptr, r->reading->raw.len));
     else if (r->verdict == VERDICT_GONE || !r->keep)
         mirror_keep_raw(r, str_slice(NULL, 0));
@@ -348,13 +366,14 @@ static void finish(struct store *s, struct record *r)
     r->in_round = false;
     if (read) {
         history_note(s, r);
+        scan_judged(s, r);
         keep_value(r);
     }
     if (read && !withheld && r->keep)
         deadline_set(s, r, r->reading->absent ? -1 : r->reading->ttl_ms);
-    if (!read)
+    if (!read && redis_link_is_up(s->reader))
         sync_want(s, r, QUEUE_PUSHED);
-    else if (r->reading->epoch != s->mirror.epoch && r->keep)
+    else if (read && r->reading->epoch != s->mirror.epoch && r->keep)
         sync_want(s, r, QUEUE_VERIFY);
     reading_free(r->reading);
     r->reading = NULL;

@@ -17,10 +17,12 @@
 /* Beyond its rate a lookup waits for its turn, but no longer than this: a flood of random names
  * must not hold those who ask for a real one. */
 #define DELAY_MOST_MS 500
+#define LOADS_MOST 3 /* looks at the disk copy for one host, with Redis away */
 
 struct lookup {
     struct list node; /* in record->lookups, or in lookups->delayed */
     bool delayed;
+    uint8_t loads; /* how often the disk copy was looked at for it */
     struct timer timer;
     struct store *store;
     uint64_t hash;
@@ -77,36 +79,60 @@ void lookups_free(struct store *s)
 
 /* --- deciding --- */
 
-/* Is it known whether this key exists? With Redis away, what was known last has to do. */
-static bool is_known(const struct store *s, const struct record *r)
+enum key_is { KEY_UNKNOWN, KEY_PRESENT, KEY_ABSENT, KEY_WAS_ABSENT };
+
+/* Not held: does the set of names say that it does not exist, or did not when Redis was there? */
+static enum key_is look_at_names(const struct store *s, struct str name)
 {
-    if (r == NULL || !r->known)
-        return false;
-    return r->present || record_is_fresh(&s->mirror, r) || !redis_link_is_up(s->reader);
+    bool up = redis_link_is_up(s->reader);
+
+    if (up ? !s->scan.complete : !s->scan.was_complete)
+        return KEY_UNKNOWN;
+    if (names_has(&s->names, FAMILY_host, name))
+        return KEY_UNKNOWN;
+    return up ? KEY_ABSENT : KEY_WAS_ABSENT;
+}
+
+/* Is it known whether this key exists? With Redis away, what was known last has to do. */
+static enum key_is look(const struct store *s, const struct record *r, struct str name)
+{
+    if (r != NULL && r->known) {
+        if (r->present)
+            return KEY_PRESENT;
+        if (record_is_fresh(&s->mirror, r) || !redis_link_is_up(s->reader))
+            return KEY_ABSENT;
+    }
+    if (r != NULL && (r->queue != QUEUE_NONE || r->in_round))
+        return KEY_UNKNOWN; /* it is about to be read: perhaps it came into being */
+    return look_at_names(s, name);
 }
 
 struct decision {
     bool decided;
     struct record *site; /* NULL: no key answers */
     bool exact;
+    bool guessed; /* by what was so when Redis was there */
 };
 
 static struct decision decide(struct store *s, struct str host)
 {
     char text[HOST_MAX_BYTES + 1];
     struct str name;
-    bool exact = true;
+    bool exact = true, guessed = false;
 
     for (size_t at = 0; (name = keys_candidate(host, &at, text)).len > 0; exact = false) {
         struct record *r = mirror_find(&s->mirror, FAMILY_host, name);
+        enum key_is is = look(s, r, name);
 
-        if (!is_known(s, r))
+        if (is == KEY_UNKNOWN)
             return (struct decision){ .decided = false };
-        if (r->present && r->object != NULL)
+        if (is == KEY_PRESENT && r->object != NULL)
             return (struct decision){ .decided = true, .site = r, .exact = exact };
-        mirror_touch(&s->mirror, r);
+        guessed = guessed || is == KEY_WAS_ABSENT;
+        if (r != NULL)
+            mirror_touch(&s->mirror, r);
     }
-    return (struct decision){ .decided = true };
+    return (struct decision){ .decided = true, .guessed = guessed };
 }
 
 static void answer_fault(struct store *s, unsigned worker, struct str host, enum fault fault)
@@ -128,8 +154,8 @@ static void answer(struct store *s, unsigned worker, struct str host, const stru
 {
     struct answer *a;
 
-    if (d->site == NULL && s->status.regressed && !was_deleted(s, host)) {
-        /* Redis has lost records: that it has none for this host proves nothing. */
+    if (d->site == NULL && (d->guessed || (s->status.regressed && !was_deleted(s, host)))) {
+        /* Redis is away, or has lost records: that there is none for this host proves nothing. */
         answer_fault(s, worker, host, FAULT_store_unavailable);
         return;
     }
@@ -172,11 +198,12 @@ static void wait_for_keys(struct store *s, struct lookup *k)
     for (size_t at = 0; (name = keys_candidate(host_of(k), &at, text)).len > 0;) {
         struct record *r = mirror_find(&s->mirror, FAMILY_host, name);
 
-        if (is_known(s, r)) {
-            if (r->present && r->object != NULL)
-                break; /* whatever is behind it will not be asked */
+        enum key_is is = look(s, r, name);
+
+        if (is == KEY_PRESENT && r->object != NULL)
+            break; /* whatever is behind it will not be asked */
+        if (is != KEY_UNKNOWN)
             continue;
-        }
         r = mirror_get(&s->mirror, FAMILY_host, name);
         r->wanted = true;
         if (!hangs)
@@ -214,16 +241,28 @@ static bool may_wait(const struct store *s)
            u->delayed_count <= (uint64_t)s->settings->lookup_rate * DELAY_MOST_MS / 1000;
 }
 
+/* With Redis away: is there a disk copy to look at? */
+static bool can_load(const struct store *s)
+{
+    return !s->closing && copy_is_ready(s->copy);
+}
+
 static void go(struct store *s, struct lookup *k)
 {
     struct decision d = decide(s, host_of(k)); /* it may have become known meanwhile */
+    bool up = redis_link_is_up(s->reader);
 
-    if (!d.decided) {
+    if (!d.decided && (up || (can_load(s) && k->loads < LOADS_MOST))) {
+        k->loads += !up;
         wait_for_keys(s, k);
         return;
     }
-    for (unsigned i = 0; i < k->worker_count; i++)
-        answer(s, k->workers[i], host_of(k), &d);
+    for (unsigned i = 0; i < k->worker_count; i++) {
+        if (d.decided)
+            answer(s, k->workers[i], host_of(k), &d);
+        else
+            answer_fault(s, k->workers[i], host_of(k), FAULT_store_unavailable);
+    }
     free_lookup(s, k);
 }
 
@@ -273,7 +312,7 @@ void lookups_ask(struct store *s, unsigned worker, struct str host)
         answer(s, worker, host, &d);
         return;
     }
-    if (!redis_link_is_up(s->reader) && !s->starting) {
+    if (!redis_link_is_up(s->reader) && !s->starting && !can_load(s)) {
         answer_fault(s, worker, host, FAULT_store_unavailable);
         return;
     }
@@ -293,7 +332,7 @@ void lookups_ask(struct store *s, unsigned worker, struct str host)
     add_worker(k, worker);
     map_add(&s->lookups.waiting, hash, k);
     if (!s->starting && list_is_empty(&s->lookups.delayed) && take_token(s))
-        wait_for_keys(s, k);
+        go(s, k);
     else
         delay(s, k);
 }
@@ -309,6 +348,15 @@ void lookups_go_on(struct store *s, struct record *r)
         go(s, LIST_ITEM(node, struct lookup, node));
 }
 
+void lookups_detach_all(struct store *s)
+{
+    struct lookup *k;
+
+    for (size_t at = 0; (k = map_next(&s->lookups.waiting, &at)) != NULL;)
+        if (!k->delayed)
+            list_remove(&k->node);
+}
+
 void lookups_fail_all(struct store *s)
 {
     struct map *waiting = &s->lookups.waiting;
@@ -320,17 +368,9 @@ void lookups_fail_all(struct store *s)
     all = check_alloc(waiting->count * sizeof(*all)); /* each is removed below */
     for (size_t at = 0; (k = map_next(waiting, &at)) != NULL;)
         all[count++] = k;
-    for (size_t n = 0; n < count; n++) {
-        struct decision d = decide(s, host_of(all[n]));
-
-        for (unsigned i = 0; i < all[n]->worker_count; i++) {
-            if (d.decided)
-                answer(s, all[n]->workers[i], host_of(all[n]), &d);
-            else
-                answer_fault(s, all[n]->workers[i], host_of(all[n]), FAULT_store_unavailable);
-        }
-        free_lookup(s, all[n]);
-    }
+    for (size_t n = 0; n < count; n++)
+        if (!all[n]->delayed || !can_load(s)) /* else its turn comes */
+            go(s, all[n]);
     free(all);
 }
 
@@ -339,7 +379,7 @@ void lookups_start(struct store *s)
     if (!s->starting)
         return;
     s->starting = false;
-    if (redis_link_is_up(s->reader))
+    if (redis_link_is_up(s->reader) || can_load(s))
         on_delay(&s->lookups.delay);
     else
         lookups_fail_all(s);

@@ -20,7 +20,9 @@ void lookups_ask(struct store *s, unsigned worker, struct str host);
 void lookups_start(struct store *s);
 /* The record has been read: whoever waited for it is answered, or waits for the next one. */
 void lookups_go_on(struct store *s, struct record *r);
-/* The link is lost: all are answered from what is held, or that it cannot be known. */
+/* The link is lost. First they wait for no record any more; then all are answered from what is held,
+ * or read from the disk copy, or told that it cannot be known. */
+void lookups_detach_all(struct store *s);
 void lookups_fail_all(struct store *s);
 
 #endif

@@ -478,7 +478,7 @@ static void evict(struct mirror *m, struct record *r, struct changes *changes)
     mirror_drop(m, r);
 }
 
-/* A last good version whose current one is bad exists nowhere else. */
+/* A last good version whose current one is bad exists nowhere else, but in the disk copy. */
 static bool is_last_copy(const struct record *r)
 {
     return (r->bad && r->has_good) || (r->pair != NULL && r->pair->bad && r->pair->has_good);
@@ -489,7 +489,7 @@ static bool stays(const struct mirror *m, struct record *r)
 {
     uint32_t tick;
 
-    if (!record_is_idle(r) || is_last_copy(r))
+    if (!record_is_idle(r) || (!m->copied && is_last_copy(r)))
         return true;
     tick = r->object ? atomic_load_explicit(mirror_tick(m, r), memory_order_relaxed) : 0;
     if (tick == r->seen_tick)

@@ -23,7 +23,7 @@ struct raw {
 };
 
 /* Who waits to be read, in the order of urgency. */
-enum queue { QUEUE_PUSHED, QUEUE_WANTED, QUEUE_VERIFY, QUEUES, QUEUE_NONE = QUEUES };
+enum queue { QUEUE_PUSHED, QUEUE_WANTED, QUEUE_VERIFY, QUEUE_SCAN, QUEUES, QUEUE_NONE = QUEUES };
 
 enum verdict {
     VERDICT_NONE, /* not read in this round after all */
@@ -88,6 +88,7 @@ struct mirror {
     size_t held_count, absent_count;
     size_t bytes, absent_bytes;
     uint64_t epoch;
+    bool copied; /* last good versions are in the disk copy too */
     struct store_status *status;
 };
 

@@ -6,6 +6,8 @@
  * Not here: whether what is named exists (judge.c).  */
 #include "store/naming.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "store/reading.h"
 
@@ -14,8 +16,9 @@ void naming_resolve(struct mirror *m, struct record *r)
     struct reading *d = r->reading;
     const struct record_names *names = &d->fields.names;
 
-    if (d->absent || !d->good)
+    if (d->absent || (!d->good && !d->stands_in))
         return;
+    free(d->named);
     d->named = check_alloc((names->count + 1) * sizeof(struct record *));
     d->named_count = names->count;
     for (uint32_t i = 0; i < names->count; i++)

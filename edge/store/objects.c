@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "routing/compile.h"
+#include "store/judge.h"
 #include "store/reading.h"
 #include "store/state.h"
 
@@ -77,16 +78,16 @@ static void publish_service(struct store *s, struct record *r)
 
     if (!is_to_publish(r))
         return;
-    if (is_first_policy(r) && r->verdict == VERDICT_BAD)
+    if (is_first_policy(r) && r->verdict == VERDICT_BAD && !r->reading->stands_in)
         r->has_good = true;
     if (!is_changed(r) && !is_changed(e))
         return;
     if (is_changed(r)) {
-        r->has_good = r->verdict == VERDICT_GOOD;
+        r->has_good = judge_brings_good(r);
         r->balance = r->has_good ? r->reading->fields.balance : BALANCE_ROUND_ROBIN;
     }
     if (is_changed(e))
-        e->has_good = e->verdict == VERDICT_GOOD;
+        e->has_good = judge_brings_good(e);
     swap(s, r, record_exists(r) ? compiled_service(s, r) : NULL);
 }
 
@@ -153,12 +154,12 @@ static void publish(struct store *s, struct record *r)
 {
     if (!is_to_publish(r) || !is_changed(r))
         return;
-    if (r->verdict == VERDICT_BAD) {
+    if (r->verdict == VERDICT_BAD && !judge_brings_good(r)) {
         if (r->object == NULL)
             swap(s, r, compiled(s, r, NULL));
         return;
     }
-    r->has_good = r->verdict == VERDICT_GOOD;
+    r->has_good = judge_brings_good(r);
     swap(s, r, r->has_good ? compiled(s, r, &r->reading->fields) : NULL);
     refer(s, r);
     /* Workers hold a site by slot and generation; the others are named by slot, and may come back. */

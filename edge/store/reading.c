@@ -171,6 +171,36 @@ enum reading_result reading_take(redisReply *const *replies, enum family family,
     return READING_DONE;
 }
 
+bool reading_recall(struct str raw, enum family family, struct str name, struct reading *to)
+{
+    struct record_fields fields;
+    struct record_error error;
+    struct value value;
+    bool good = value_decode(raw, &value);
+    uint64_t hash = good ? hash_of(&value) : 0;
+
+    if (good) {
+        good = record_decode(family, name, &value, &fields, &error);
+        if (!good)
+            record_fields_free(&fields);
+    }
+    value_free(&value);
+    if (!good)
+        return false;
+    record_fields_free(&to->fields);
+    to->fields = fields;
+    buf_clear(&to->raw);
+    buf_add_str(&to->raw, raw);
+    if (to->absent) {
+        to->absent = false;
+        to->good = to->from_copy = true;
+        to->value_hash = hash;
+    } else {
+        to->stands_in = true;
+    }
+    return true;
+}
+
 void reading_free(struct reading *r)
 {
     if (r == NULL)

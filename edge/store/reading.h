@@ -19,6 +19,10 @@ struct reading {
     uint64_t value_hash;
     uint64_t epoch; /* the mirror's, when it was read */
     int64_t ttl_ms; /* < 0: none */
+    bool recalled;  /* the disk copy was asked for its last good value, */
+    bool stands_in; /* which is in `fields` and `raw`: the value itself is bad, `error` says why */
+    bool from_copy; /* it comes from the disk copy alone: Redis has not been asked, */
+    bool withheld;  /* or has no such key, which is not believed */
     struct buf raw; /* the value, as value_encode writes it; when good */
     struct record_fields fields;
     struct record_error error;
@@ -35,6 +39,8 @@ enum reading_result {
 void reading_ask(struct redis_link *link, struct str key, bool whole_hash);
 enum reading_result reading_take(redisReply *const *replies, enum family family, struct str name,
                                  bool whole_hash, struct reading *to, const char **reason);
+/* What the disk copy holds. False: it cannot be read any more; `to` is as it was. */
+bool reading_recall(struct str raw, enum family family, struct str name, struct reading *to);
 void reading_free(struct reading *r); /* NULL is fine */
 
 #endif

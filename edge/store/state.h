@@ -9,7 +9,9 @@
 #include "store/lookups.h"
 #include "store/mirror.h"
 #include "store/presence.h"
+#include "store/recall.h"
 #include "store/redis_link.h"
+#include "store/scan.h"
 #include "store/store.h"
 #include "store/sync.h"
 #include "store/topology.h"
@@ -33,11 +35,17 @@ struct store {
     struct barrier barrier;
     struct presence presence;
     struct history history;
+    struct copy *copy; /* NULL: no --state-dir */
+    struct names names;
+    struct scan scan;
+    struct recall recall;
+    struct timer start_wait;
     struct changes *open;  /* what goes out next; NULL: nothing yet */
     struct turn_end flush; /* at the end of the turn in which something was added to it */
     uint64_t round;
-    bool up_logged, failure_logged;
-    bool starting; /* the first attempt to reach Redis has not ended: lookups wait for it */
+    bool up_logged, failure_logged, failed_once;
+    bool starting; /* no word with Redis yet, nor a copy to serve from: lookups wait */
+    bool closing;
 };
 
 struct changes *store_changes(struct store *s); /* the open ones; they go out at the turn's end */

@@ -66,6 +66,7 @@ static void on_reader_up(void *owner)
     s->status.up = true;
     if (redis_link_ups(s->reader) > 1)
         s->status.reconnects++;
+    s->status.serves_copy = false;
     verify_begin(s);
     barrier_look_again(s);
     errors_look_again(s);
@@ -84,6 +85,29 @@ void store_has_read(struct store *s)
     log_line(LOG_INFO, "store_up", "reconnects=%llu", (unsigned long long)s->status.reconnects);
 }
 
+/* The first attempt has failed: those who ask are told so, or served from the disk copy, once it is
+ * open, and Redis had a while to come. */
+static void start_without_redis(struct store *s)
+{
+    if (!s->starting || !copy_is_settled(s->copy))
+        return;
+    if (copy_is_ready(s->copy)) {
+        if (timer_is_set(&s->start_wait))
+            return;
+        log_line(LOG_WARN, "state_serves", "reason=\"Redis is not reached\"");
+        s->status.serves_copy = true;
+        read_first(s);
+    } else if (!s->failed_once) {
+        return;
+    }
+    lookups_start(s);
+}
+
+static void on_start_wait(struct timer *t)
+{
+    start_without_redis(LIST_ITEM(t, struct store, start_wait));
+}
+
 /* Once, not for each attempt. */
 static void on_reader_failed(void *owner, const char *reason)
 {
@@ -94,7 +118,8 @@ static void on_reader_failed(void *owner, const char *reason)
         log_line(LOG_WARN, "store_down", "reason=%s", quoted(reason, text));
     s->failure_logged = true;
     s->up_logged = false;
-    lookups_start(s);
+    s->failed_once = true;
+    start_without_redis(s);
 }
 
 static void on_reader_down(void *owner, const char *reason)
@@ -143,6 +168,47 @@ static void ignore_push(void *owner, const redisReply *push)
 static void ignore_read(void *owner)
 {
     (void)owner;
+}
+
+/* --- the disk copy --- */
+
+static void on_copy_opened(void *owner, struct names *names, const struct disk_facts *facts)
+{
+    scan_copy_opened(owner, names, facts);
+    start_without_redis(owner);
+}
+
+static void on_copy_failed(void *owner)
+{
+    scan_copy_failed(owner);
+    start_without_redis(owner);
+}
+
+static void on_copy_behind(void *owner)
+{
+    scan_copy_behind(owner);
+}
+
+static void on_copy_answered(void *owner, struct copy_request *r)
+{
+    recall_answered(owner, r);
+}
+
+static void on_copy_walked(void *owner, struct copy_walk *w)
+{
+    scan_walked(owner, w);
+}
+
+static void open_copy(struct store *s)
+{
+    struct copy_events events = {
+        s, on_copy_opened, on_copy_failed, on_copy_behind, on_copy_answered, on_copy_walked
+    };
+
+    if (s->settings->state_dir[0] == '\0')
+        return;
+    s->copy = copy_open(s->loop, s->settings->state_dir, s->prefix, &events);
+    timer_set(s->loop, &s->start_wait, s->settings->start_wait_ms);
 }
 
 /* --- what others call --- */
@@ -201,8 +267,12 @@ struct store *store_open(struct loop *l, const struct settings *settings, struct
     errors_init(s);
     barrier_init(s);
     presence_init(s);
+    scan_init(s);
+    recall_init(s);
+    timer_init(&s->start_wait, on_start_wait);
     history_init(s);
     s->starting = true;
+    open_copy(s);
     open_links(s);
     return s;
 }
@@ -219,7 +289,7 @@ bool store_fetch(struct store *s, enum family family, struct str name, struct bu
     struct str raw = r != NULL ? mirror_raw(r) : str_slice(NULL, 0);
 
     if (raw.ptr == NULL)
-        return false;
+        return (r == NULL || !r->known) && copy_fetch(s->copy, family, name, value);
     buf_add_str(value, raw);
     return true;
 }
@@ -261,14 +331,28 @@ void store_topology(struct store *s, bool drawn, struct buf *to)
         topology_write_json(v, to);
 }
 
+bool store_accept(struct store *s)
+{
+    return verify_accept(s);
+}
+
+void store_copy_status(struct store *s, struct copy_status *to)
+{
+    copy_status(s->copy, to);
+}
+
 void store_close(struct store *s)
 {
     topology_close(s->topology);
+    s->closing = true;
     redis_link_close(s->reader);
     redis_link_close(s->writer);
     sync_abort(s);
     verify_free(s);
     presence_free(s);
+    timer_stop(&s->start_wait);
+    timer_stop(&s->scan.tick);
+    copy_close(s->copy);
     turn_end_cancel(&s->flush);
 }
 
@@ -276,6 +360,9 @@ void store_free(struct store *s)
 {
     if (s->open != NULL)
         changes_free(s->open);
+    copy_free(s->copy);
+    scan_free(s);
+    recall_free(s);
     sync_free(s);
     lookups_free(s);
     errors_free(s);

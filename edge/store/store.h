@@ -51,6 +51,12 @@ struct store_status {
     uint64_t history_recorded, history_skipped;         /* changes of records */
     uint64_t records_good, records_bad, records_absent; /* held now */
     uint64_t cache_bytes;
+    bool serves_copy;            /* Redis was not reached at start: the disk copy answers */
+    bool syncing, complete;      /* the walk over all keys goes on; all names are known */
+    uint64_t sync_keys, sync_of; /* gone over, of about so many */
+    uint64_t names, hosts;       /* keys known to exist */
+    uint64_t missing_hosts;      /* while regressed */
+    uint64_t recalled;           /* values taken from the disk copy */
 };
 
 /* `guard` is told where Redis is, and asked about endpoints. */
@@ -77,6 +83,10 @@ void store_dump_records(struct store *s, struct str prefix, struct buf *json); /
 
 /* Where Redis is, as this edge sees it: JSON, or drawn. */
 void store_topology(struct store *s, bool drawn, struct buf *to);
+/* Ends the holding back: what is missing in Redis is believed gone. False: nothing is held back. */
+bool store_accept(struct store *s);
+struct copy_status;
+void store_copy_status(struct store *s, struct copy_status *to);
 
 /* Closes the links; run the loop on until it has nothing left, then store_free. */
 void store_close(struct store *s);

@@ -25,7 +25,8 @@
 #define ROUND_KEYS 512 /* taken at its start */
 #define ROUND_WANTED_LEAST                                                                         \
     128 /* of them at least for lookups, so that no flood of writes stops them, */
-#define ROUND_VERIFY_LEAST 64 /* and for verification, so that it ends */
+#define ROUND_VERIFY_LEAST 64 /* and for verification, so that it ends, */
+#define ROUND_SCAN_LEAST 32   /* and for the scan */
 #define ROUND_KEYS_MOST 1024  /* with all that joined it: more would keep lookups waiting */
 #define PUSHED_MOST 200000    /* waiting; what nobody here knows is then not queued any more */
 #define FENCES_MOST 4
@@ -63,7 +64,7 @@ void sync_want(struct store *s, struct record *r, enum queue queue)
 {
     struct sync *y = &s->sync;
 
-    if (!redis_link_is_up(s->reader) || r->queue <= queue)
+    if (r->queue <= queue || (!redis_link_is_up(s->reader) && !recall_can_load(s, r, queue)))
         return;
     unqueue(y, r);
     r->queue = (uint8_t)queue;
@@ -88,6 +89,7 @@ static void push_key(struct store *s, struct str key)
     r = mirror_find(&s->mirror, family, name);
     if (r == NULL && s->sync.queued[QUEUE_PUSHED] >= PUSHED_MOST) {
         s->sync.overflowed = true;
+        s->scan.complete = false;
         return;
     }
     if (r == NULL)
@@ -109,7 +111,6 @@ void sync_push(struct store *s, const redisReply *push)
     if (keys->type == REDIS_REPLY_NIL) {
         verify_begin(s);
         barrier_look_again(s);
-        presence_announce(s); /* that too is gone */
         return;
     }
     if (keys->type != REDIS_REPLY_ARRAY)
@@ -154,7 +155,10 @@ static void take_queue(struct store *s, enum queue queue, size_t most)
 
 static bool has_work(const struct sync *y)
 {
-    return y->queued[QUEUE_PUSHED] + y->queued[QUEUE_WANTED] + y->queued[QUEUE_VERIFY] > 0;
+    for (unsigned q = 0; q < QUEUES; q++)
+        if (y->queued[q] > 0)
+            return true;
+    return false;
 }
 
 static size_t at_most(size_t n, size_t most)
@@ -177,11 +181,14 @@ static void start(struct store *s)
     struct sync *y = &s->sync;
     size_t verified = at_most(y->queued[QUEUE_VERIFY], ROUND_VERIFY_LEAST);
     size_t wanted = at_most(y->queued[QUEUE_WANTED], ROUND_WANTED_LEAST);
+    size_t scanned = at_most(y->queued[QUEUE_SCAN], ROUND_SCAN_LEAST);
 
     y->fences = y->unfenced = 0;
-    take_queue(s, QUEUE_PUSHED, ROUND_KEYS - wanted - verified);
-    take_queue(s, QUEUE_WANTED, at_least(room_left(y, verified), wanted));
-    take_queue(s, QUEUE_VERIFY, at_least(room_left(y, 0), verified));
+    y->loading = !redis_link_is_up(s->reader);
+    take_queue(s, QUEUE_PUSHED, ROUND_KEYS - wanted - verified - scanned);
+    take_queue(s, QUEUE_WANTED, at_least(room_left(y, verified + scanned), wanted));
+    take_queue(s, QUEUE_VERIFY, at_least(room_left(y, scanned), verified));
+    take_queue(s, QUEUE_SCAN, at_least(room_left(y, 0), scanned));
     s->status.rounds++;
     ask(s);
 }
@@ -206,19 +213,23 @@ static void make_up_for_overflow(struct store *s)
 static void close_round(struct store *s)
 {
     struct sync *y = &s->sync;
+    bool loaded = y->loading;
 
     y->step = ROUND_CLOSING;
     store_flush(s); /* answers given before this round must not follow what it changes */
     judge_round(s, y->records, y->count);
-    make_up_for_overflow(s);
-    verify_after_round(s);
-    mirror_evict(&s->mirror, s->settings->cache_bytes, store_changes(s));
     y->count = 0;
+    if (!loaded) {
+        make_up_for_overflow(s);
+        scan_after_round(s);
+        verify_after_round(s);
+    }
+    mirror_evict(&s->mirror, s->settings->cache_bytes, store_changes(s));
     y->step = ROUND_NONE;
-    store_has_read(s);
+    if (!loaded)
+        store_has_read(s);
     store_flush(s);
     barrier_advance(s);
-    presence_after_round(s);
     if (has_work(y))
         start(s);
 }
@@ -239,7 +250,7 @@ static void on_turn_end(struct turn_end *end)
     struct store *s = LIST_ITEM(end, struct store, sync.end);
     struct sync *y = &s->sync;
 
-    if (!redis_link_is_up(s->reader))
+    if (!redis_link_is_up(s->reader) && y->step != ROUND_NONE)
         return;
     if (y->step == ROUND_CLOSING) {
         close_round(s);
@@ -296,7 +307,7 @@ static bool is_to_join(const struct store *s, const struct record *r)
 
 /* What a good new value names must be known when it is judged. When that is more than a round holds,
  * the next round goes on with it (judge.c). */
-static void add_named(struct store *s, struct record *r)
+void sync_add_named(struct store *s, struct record *r)
 {
     const struct reading *d = r->reading;
 
@@ -324,7 +335,7 @@ static bool take_reply(struct store *s, struct record *r, redisReply *const *rep
         reading->epoch = s->mirror.epoch;
         reading_free(r->reading);
         r->reading = reading;
-        add_named(s, r);
+        sync_add_named(s, r);
         return true;
     }
     reading_free(reading);
@@ -399,7 +410,12 @@ static void ask(struct store *s)
     bool all = false;
 
     if (!is_asked_for(y, &all)) {
-        fence(s);
+        if (y->loading)
+            close_round(s);
+        else if (recall_stand_ins(s))
+            y->step = ROUND_RECALLING;
+        else
+            fence(s);
         return;
     }
     if (all) /* no end here: what has just become a hash must be read before the round closes */
@@ -416,11 +432,20 @@ static void ask(struct store *s)
             continue;
         unqueue(y, r);
         r->to_read = false;
-        r->in_flight = true;
+        r->in_flight = !y->loading;
         y->sent[y->sent_count++] = r;
     }
-    y->step = ROUND_READING;
-    send_all(s);
+    y->step = y->loading ? ROUND_RECALLING : ROUND_READING;
+    if (y->loading)
+        recall_load(s, y->sent, y->sent_count);
+    else
+        send_all(s);
+}
+
+void sync_recalled(struct store *s)
+{
+    CHECK(s->sync.step == ROUND_RECALLING);
+    ask(s);
 }
 
 /* --- the end of the link --- */
@@ -450,8 +475,9 @@ void sync_abort(struct store *s)
         }
     y->count = y->sent_count = 0;
     y->step = ROUND_NONE;
-    y->overflowed = false;
-    lookups_fail_all(s);
+    y->overflowed = y->loading = false;
+    recall_cancel(s);
+    lookups_detach_all(s);
     while ((node = list_take_first(&dropped)) != NULL) {
         struct record *r = LIST_ITEM(node, struct record, queue_node);
 
@@ -462,4 +488,5 @@ void sync_abort(struct store *s)
             record_is_idle(r))
             mirror_drop(&s->mirror, r);
     }
+    lookups_fail_all(s);
 }

@@ -9,7 +9,14 @@
 
 #include "store/mirror.h"
 
-enum round_step { ROUND_NONE, ROUND_READING, ROUND_FENCING, ROUND_SETTLING, ROUND_CLOSING };
+enum round_step {
+    ROUND_NONE,
+    ROUND_READING,
+    ROUND_RECALLING, /* the disk copy is asked for last good values */
+    ROUND_FENCING,
+    ROUND_SETTLING,
+    ROUND_CLOSING
+};
 
 struct sync {
     enum round_step step;
@@ -19,6 +26,7 @@ struct sync {
     size_t sent_count, sent_room;
     unsigned fences, unfenced;
     bool overflowed; /* pushes were skipped */
+    bool loading;    /* Redis is away: the round is read from the disk copy alone */
     struct list queues[QUEUES];
     size_t queued[QUEUES];
     struct turn_end end;
@@ -30,6 +38,9 @@ void sync_free(struct store *s);
 void sync_push(struct store *s, const redisReply *push);
 /* Queues a record to be read; does nothing with the link down. */
 void sync_want(struct store *s, struct record *r, enum queue queue);
+/* A value has been read, or recalled: what it names joins the round. */
+void sync_add_named(struct store *s, struct record *r);
+void sync_recalled(struct store *s); /* the disk copy has answered, or taken too long */
 void sync_was_read(struct store *s); /* the link has given what it had */
 void sync_abort(struct store *s);    /* the link is lost: nothing waits any more */
 

@@ -11,7 +11,8 @@
 
 #define LEAST_LOSS 10 /* hosts; fewer may go missing however few are known */
 #define AGAIN_MS 2000
-#define SAMPLE 512 /* of the missing ones, each time, while Redis stays empty */
+#define SAMPLE 512   /* of the missing ones, each time, while Redis stays empty */
+#define ALL_AGAIN 15 /* and everything, each so many times */
 
 static void on_again(struct timer *t);
 
@@ -42,6 +43,7 @@ void verify_suspect_all(struct store *s)
     s->mirror.epoch++;
     s->status.suspect = true;
     s->verify.running = false;
+    scan_stop(s);
 }
 
 /* Used in the last minute or so? Those are verified first. */
@@ -83,34 +85,50 @@ void verify_begin(struct store *s)
     struct changes *c = store_changes(s);
     struct list *node;
 
-    verify_suspect_all(s);
+    s->mirror.epoch++;
+    s->status.suspect = true;
+    v->accepted = false;
     while ((node = v->missing.next) != &v->missing)
         forget_missing(v, LIST_ITEM(node, struct record, missing_node));
     count_known(s);
     queue_all(s, true);
     queue_all(s, false);
     v->running = true;
+    scan_begin(s);
     /* What no key or a wildcard answered so far may have a key of its own by now. */
     c->forget_unknown = true;
     changes_forget(c, STR("*"));
     verify_after_round(s); /* perhaps nothing is held */
 }
 
-bool verify_withholds(struct store *s, struct record *r)
+void verify_misses(struct store *s, struct record *r)
 {
     struct verify *v = &s->verify;
+
+    if (r->missing)
+        return;
+    r->missing = true;
+    list_append(&v->missing, &r->missing_node);
+    if (r->family == FAMILY_host)
+        v->missing_hosts++;
+}
+
+bool verify_withholds(struct store *s, struct record *r)
+{
     uint64_t now = loop_now_ms(s->loop);
 
     if (!r->known || !r->present || r->pushed || r->epoch == r->reading->epoch ||
         s->settings->max_loss_percent >= 100 || (r->expires_ms != 0 && r->expires_ms <= now))
         return false;
-    if (!r->missing) {
-        r->missing = true;
-        list_append(&v->missing, &r->missing_node);
-        if (r->family == FAMILY_host)
-            v->missing_hosts++;
-    }
+    verify_misses(s, r);
     return true;
+}
+
+bool verify_doubts(const struct store *s, const struct record *r)
+{
+    return !r->known && !r->pushed && !s->scan.complete && s->settings->max_loss_percent < 100 &&
+           names_has(&s->names, (enum family)r->family, record_name(r)) &&
+           !names_is_seen(&s->names, (enum family)r->family, record_name(r));
 }
 
 void verify_settled(struct store *s, struct record *r)
@@ -122,12 +140,19 @@ void verify_settled(struct store *s, struct record *r)
 
 /* --- what to make of what is missing --- */
 
+/* Of all hosts, when the scan could look at all; else of those held. */
+static void count_loss(const struct store *s, size_t *gone, size_t *known)
+{
+    *gone = scan_counts(s) ? s->names.unseen_hosts : s->verify.missing_hosts;
+    *known = scan_counts(s) ? s->scan.known_hosts : s->verify.known_hosts;
+}
+
 static bool is_too_much(const struct store *s)
 {
-    const struct verify *v = &s->verify;
+    size_t gone, known;
 
-    return v->missing_hosts >= LEAST_LOSS &&
-           v->missing_hosts * 100 > (uint64_t)s->settings->max_loss_percent * v->known_hosts;
+    count_loss(s, &gone, &known);
+    return gone >= LEAST_LOSS && gone * 100 > (uint64_t)s->settings->max_loss_percent * known;
 }
 
 /* Looks again at up to `most` of the missing records, the longest unseen first. */
@@ -149,12 +174,16 @@ static void obey(struct store *s)
 {
     struct verify *v = &s->verify;
     struct list *node;
+    size_t gone, known;
 
+    count_loss(s, &gone, &known);
     s->status.suspect = s->status.stale;
     if (s->status.regressed)
-        log_line(LOG_INFO, "store_recovered", "gone=%zu known=%zu", v->missing_hosts,
-                 v->known_hosts);
-    s->status.regressed = false;
+        log_line(LOG_INFO, v->accepted ? "store_accepted" : "store_recovered", "gone=%zu known=%zu",
+                 gone, known);
+    s->status.regressed = v->accepted = false;
+    s->status.missing_hosts = 0;
+    scan_obey(s);
     timer_stop(&v->again);
     while ((node = v->missing.next) != &v->missing) {
         struct record *r = LIST_ITEM(node, struct record, missing_node);
@@ -170,15 +199,20 @@ static void obey(struct store *s)
 static void decide(struct store *s)
 {
     struct verify *v = &s->verify;
+    size_t gone, known;
 
+    if (!v->accepted && is_too_much(s) &&
+        (s->sync.queued[QUEUE_PUSHED] > 0 || scan_look_for_expired(s)))
+        return; /* and come back: what was pushed, or has expired, is not missing */
     v->running = false;
-    if (!is_too_much(s)) {
+    if (v->accepted || !is_too_much(s)) {
         obey(s);
         return;
     }
+    count_loss(s, &gone, &known);
+    s->status.missing_hosts = gone;
     if (!s->status.regressed) {
-        log_line(LOG_ERROR, "store_regressed", "gone=%zu known=%zu", v->missing_hosts,
-                 v->known_hosts);
+        log_line(LOG_ERROR, "store_regressed", "gone=%zu known=%zu", gone, known);
         store_changes(s)->forget_unknown = true; /* 404s of the last moments may be wrong */
     }
     s->status.regressed = true;
@@ -197,12 +231,32 @@ static void on_again(struct timer *t)
 
     if (!s->status.regressed || !redis_link_is_up(s->reader))
         return;
+    if (++v->agains % ALL_AGAIN == 0) {
+        verify_begin(s);
+        return;
+    }
     look_again(s, is_too_much(s) ? SAMPLE : SIZE_MAX);
     verify_after_round(s);
 }
 
 void verify_after_round(struct store *s)
 {
-    if (s->verify.running && s->sync.queued[QUEUE_VERIFY] == 0)
+    const struct verify *v = &s->verify;
+
+    if (!v->running || s->sync.queued[QUEUE_VERIFY] + s->sync.count > 0)
+        return;
+    if (list_is_empty(&v->missing) && !s->status.regressed)
+        s->status.suspect = s->status.stale; /* all that is held; the scan may still go on */
+    if (scan_is_over(s))
         decide(s);
+}
+
+bool verify_accept(struct store *s)
+{
+    if (!s->status.regressed || !redis_link_is_up(s->reader))
+        return false;
+    s->verify.accepted = true;
+    if (!s->verify.running)
+        decide(s);
+    return true;
 }

@@ -367,6 +367,9 @@ SCENARIO(drain, a_request_that_waits_for_redis_holds_nothing_up)
     struct client *c;
 
     begin(&s, NULL, "--lookup-timeout", "500ms");
+    scene_host(&s, "never.seen", origin_start("two"));
+    scene_host(&s, "a.test", origin_start("three"));
+    await_get(&s, "a.test", "/", 200, "three"); /* so it is told of the other, too */
     redis_stop(&s.redis);
     c = scene_open(&s);
     client_send(c, "GET / HTTP/1.1\r\nHost: never.seen\r\n\r\n");

@@ -43,9 +43,10 @@ SCENARIO(history, found_after_an_outage_it_is_recorded_too)
     static struct scene s;
     struct origin *left = origin_start("left"), *right = origin_start("right");
 
-    scene_start(&s, .flags = { "--name", "one" });
+    scene_start(&s, .without_edge = true, .flags = { "--name", "one" });
     scene_host(&s, "a.test", left);
     scene_host(&s, "b.test", left);
+    scene_edge_start(&s);
     await_get(&s, "a.test", "/", 200, "left");
     await_get(&s, "b.test", "/", 200, "left");
     scene_redis(&s, "MULTI");

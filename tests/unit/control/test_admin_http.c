@@ -194,7 +194,7 @@ Test(admin_http, what_is_not_allowed_is_refused)
     struct buf long_head = { 0 };
 
     stage_open(&s);
-    expect_status(&s, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "405");
+    expect_status(&s, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "405");
     expect_status(&s, "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505");
     expect_status(&s, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", "501");
     expect_status(&s, "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "400");

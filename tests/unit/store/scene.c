@@ -368,6 +368,8 @@ static void default_settings(struct scene *s)
                                      .lookup_timeout_ms = 2000,
                                      .cache_bytes = 256u << 20,
                                      .max_loss_percent = 10,
+                                     .sync_rate = 1000000,
+                                     .start_wait_ms = 300,
                                      .lookup_rate = 100000 };
     s->settings.redis.unix_socket = true;
     snprintf(s->settings.redis.host, sizeof(s->settings.redis.host), "%s", s->socket);

@@ -107,6 +107,7 @@ Test(store_history, making_and_deleting_are_changes)
     expect_newest(s, "-",
                   "key=usher:host:new.test before_type=none before= after_type=string "
                   "after=10.0.0.1:1 edge=edge-1 ");
+    scene_expect(s, "new.test", "10.0.0.1:1"); /* held: so what it said is known */
     scene_do(s, "DEL usher:host:new.test");
     await_entries(s, "-", 2);
     expect_newest(s, "-",

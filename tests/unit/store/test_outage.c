@@ -139,6 +139,9 @@ Test(store_outage, a_lookup_under_way_is_answered)
     kill(s->redis_pid, SIGCONT);
     scene_expect(s, "a.example", "unknown_host");
     s->settings.lookup_timeout_ms = 2000;
+    scene_do(s, "SET usher:host:b.example 10.0.0.1:80");
+    scene_do(s, "SET usher:host:c.example 10.0.0.1:80");
+    scene_expect(s, "c.example", "10.0.0.1:80");
     kill(s->redis_pid, SIGSTOP);
     store_lookup(s->store, 0, STR("b.example"));
     scene_run(s, 20);
