@@ -80,7 +80,7 @@ static void on_written(redisAsyncContext *redis, void *reply, void *owner)
     char text[200];
 
     if (r == NULL || redis->data == NULL || r->type != REDIS_REPLY_ERROR ||
-        s->presence.refusal_logged)
+        redis_link_refused(s->writer, r) || s->presence.refusal_logged)
         return;
     s->presence.refusal_logged = true;
     log_line(LOG_WARN, "presence_not_written", "reason=%s",

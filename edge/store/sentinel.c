@@ -19,6 +19,7 @@ struct sentinel {
     struct sentinel_events events;
     struct redis_link *link;
     struct timer again;
+    uint64_t epoch; /* as it said last */
 };
 
 /* --- what it announces --- */
@@ -33,7 +34,7 @@ static void on_switch(struct sentinel *s, struct str text)
         !str_word(&text, &word) || !str_word(&text, &word) || !str_word(&text, &host) ||
         !str_word(&text, &port) || !redis_place_set(&to, host, port))
         return;
-    s->events.primary(s->events.owner, &to, true);
+    s->events.primary(s->events.owner, &to, SENTINEL_ANNOUNCED);
     sentinel_ask(s);
 }
 
@@ -79,11 +80,20 @@ static void on_primary(redisAsyncContext *redis, void *reply, void *owner)
     if (r == NULL || redis->data == NULL)
         return;
     if (topology_read_primary(r, &at))
-        s->events.primary(s->events.owner, &at, false);
+        s->events.primary(s->events.owner, &at, s->epoch);
     else if (r->type == REDIS_REPLY_ERROR)
         redis_link_fail(s->link, r->str);
     else
         s->events.no_primary(s->events.owner);
+}
+
+/* Asked for its epoch alone: during a failover the answer to the other question is ahead of it. */
+static void on_epoch(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct sentinel *s = owner;
+
+    if (redis->data != NULL)
+        s->epoch = redis_map_number(reply, "config-epoch");
 }
 
 static void on_replicas(redisAsyncContext *redis, void *reply, void *owner)
@@ -109,6 +119,7 @@ void sentinel_ask(struct sentinel *s)
     if (!redis_link_is_up(s->link))
         return;
     timer_set(s->loop, &s->again, ASK_EVERY_MS);
+    redis_link_send(s->link, on_epoch, 3, (struct str[]){ STR("SENTINEL"), STR("MASTER"), name });
     redis_link_send(s->link, on_primary, 3,
                     (struct str[]){ STR("SENTINEL"), STR("GET-MASTER-ADDR-BY-NAME"), name });
     redis_link_send(s->link, on_replicas, 3,

@@ -9,10 +9,12 @@
 
 struct sentinel;
 
+#define SENTINEL_ANNOUNCED UINT64_MAX /* by +switch-master: newer than all before */
+
 struct sentinel_events {
     void *owner;
-    /* `announced`: by +switch-master; else as the answer to a question. */
-    void (*primary)(void *owner, const struct redis_place *at, bool announced);
+    /* `epoch`: of the configuration that says so, which grows with each switch. */
+    void (*primary)(void *owner, const struct redis_place *at, uint64_t epoch);
     void (*no_primary)(void *owner); /* it knows none of that name */
     void (*replicas)(void *owner, const redisReply *list);
     void (*sentinels)(void *owner, const redisReply *list);

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "net/guard.h"
 #include "store/nearby.h"
 #include "store/replica.h"
 #include "store/sentinel.h"
@@ -25,6 +26,7 @@
 
 struct topology {
     struct loop *loop;
+    struct guard *guard;
     const struct settings *settings;
     const struct redis_url *url;
     struct topology_events events;
@@ -40,6 +42,7 @@ struct topology {
     unsigned failures; /* of a plain URL: attempts in a row */
     unsigned silent;   /* Sentinels in a row that did not answer */
     char silence[256]; /* the last one's reason */
+    uint64_t epoch;    /* of the answer that was taken last */
     struct replica replica;
     uint64_t lost_ms; /* when writing ended; 0: it has not */
     bool memory_warned, replicas_known;
@@ -169,16 +172,46 @@ static void end_switch(struct topology *t)
 
 /* --- what Sentinel says --- */
 
-static void on_primary(void *owner, const struct redis_place *at, bool announced)
+/* Whatever is Redis or Sentinel is no endpoint, connected to or not. */
+static void keep_endpoints_off(struct topology *t, const struct redis_place *place)
+{
+    char text[REDIS_PLACE_TEXT_SIZE];
+    const char *expected;
+    struct address a;
+
+    if (address_parse(str_from(redis_place_text(place, text)), 1, &a, &expected))
+        guard_add_store(t->guard, &a);
+}
+
+/* A Sentinel that was cut off when the others elected another primary still names the old one. Where
+ * the newest known is out of reach, and all have been asked, an older one must do. */
+static bool is_outdated(struct topology *t, uint64_t epoch)
+{
+    bool all_asked = t->silent + 1 >= t->view.sentinel_count;
+
+    if (epoch >= t->epoch || (all_asked && !redis_link_is_up(t->links[LINK_WRITES]))) {
+        if (epoch != SENTINEL_ANNOUNCED)
+            t->epoch = epoch;
+        return false;
+    }
+    sentinel_leave(t->sentinel, "it has not heard of the last switch");
+    return true;
+}
+
+static void on_primary(void *owner, const struct redis_place *at, uint64_t epoch)
 {
     struct topology *t = owner;
     struct topology_view *v = &t->view;
 
+    keep_endpoints_off(t, at);
+    if (is_outdated(t, epoch))
+        return;
     t->silent = 0;
     v->sentinels[v->asked].healthy = true;
     if (v->primary_known && redis_place_equals(&v->primary.at, at))
         return;
-    (void)announced;
+    if (epoch == SENTINEL_ANNOUNCED)
+        t->epoch++; /* by at least so much */
     if (v->primary_known)
         begin_switch(t, at);
     v->primary_known = true;
@@ -209,9 +242,9 @@ static void on_replicas(void *owner, const redisReply *list)
 
     t->replicas_known = true;
     topology_take_replicas(&t->view, list, loop_now_ms(t->loop));
-    if (!t->view.reads_replicas)
-        return;
     for (unsigned i = 0; i < t->view.replica_count; i++)
+        keep_endpoints_off(t, &t->view.replicas[i].at);
+    for (unsigned i = 0; i < t->view.replica_count && t->view.reads_replicas; i++)
         if (t->view.replicas[i].latency_us == TOPOLOGY_UNKNOWN)
             nearby_measure(t->nearby, &t->view.replicas[i].at);
 }
@@ -221,6 +254,8 @@ static void on_sentinels(void *owner, const redisReply *list)
     struct topology *t = owner;
 
     topology_take_sentinels(&t->view, list);
+    for (unsigned i = 0; i < t->view.sentinel_count; i++)
+        keep_endpoints_off(t, &t->view.sentinels[i].at);
 }
 
 /* On to the next; the link asks where it is. */
@@ -505,6 +540,7 @@ struct topology *topology_open(struct loop *l, const struct settings *s, struct 
     const struct redis_url *url = &s->redis;
 
     t->loop = l;
+    t->guard = guard;
     t->settings = s;
     t->url = url;
     t->events = *e;

@@ -74,6 +74,17 @@ void topology_take_replicas(struct topology_view *v, const redisReply *list, uin
     v->replica_count = count;
 }
 
+/* A learnt one that is silent makes room, where Sentinels come and go with their addresses. */
+static struct topology_node *room_for_sentinel(struct topology_view *v)
+{
+    if (v->sentinel_count < REDIS_SENTINELS_MAX)
+        return &v->sentinels[v->sentinel_count++];
+    for (unsigned i = v->url->sentinel_count; i < v->sentinel_count; i++)
+        if (!v->sentinels[i].healthy && i != v->asked)
+            return &v->sentinels[i];
+    return NULL;
+}
+
 void topology_take_sentinels(struct topology_view *v, const redisReply *list)
 {
     struct topology_node n;
@@ -88,8 +99,8 @@ void topology_take_sentinels(struct topology_view *v, const redisReply *list)
         if (known != NULL) {
             known->healthy = n.healthy;
             memcpy(known->flags, n.flags, sizeof(known->flags));
-        } else if (v->sentinel_count < REDIS_SENTINELS_MAX) {
-            v->sentinels[v->sentinel_count++] = n;
+        } else if ((known = room_for_sentinel(v)) != NULL) {
+            *known = n;
         }
     }
 }

@@ -128,6 +128,46 @@ SCENARIO(redis_tls, a_client_certificate_is_shown_where_it_is_asked_for)
     end();
 }
 
+/* The user that the last lines of schema/acl.conf describe. */
+static const char *sentinel_user(void)
+{
+    FILE *f = fopen("schema/acl.conf", "r");
+    char line[1024], *found = NULL;
+
+    cr_assert_not_null(f, "run the tests from the root");
+    while (fgets(line, sizeof(line), f) != NULL)
+        if (starts(line, "#   user usher-edge"))
+            found = kept_format("%s", line + 4);
+    fclose(f);
+    cr_assert_not_null(found);
+    return found;
+}
+
+SCENARIO(redis_tls, a_sentinel_behind_it_that_has_users_of_its_own)
+{
+    struct redis sentinel;
+    unsigned port = redis_free_port();
+
+    begin("IP:127.0.0.1", "no");
+    cr_assert_eq(process_run((const char *[]){ "mkdir", at("watch"), NULL }, NULL, NULL, NULL), 0);
+    redis_start_configured(
+        &sentinel, at("watch"), 0, true,
+        kept_format("sentinel monitor mymaster 127.0.0.1 %u 1\ntls-port %u\n%s%s", redis.port, port,
+                    tls_lines("server", "no"), sentinel_user()));
+    expect_works(kept_format("sentinel://127.0.0.1:%u/mymaster?tls=sentinel&sentinel_user="
+                             "usher-edge&sentinel_password=change-me",
+                             port),
+                 FLAGS("--redis-ca", at("ca.pem")));
+    cr_assert_str_eq(redis_say(&sentinel, "ACL LOG 10"), "", "schema/acl.conf does not allow:\n%s",
+                     redis_say(&sentinel, "ACL LOG 10"));
+    expect_refusal(kept_format("sentinel://127.0.0.1:%u/mymaster?tls=sentinel&sentinel_user="
+                               "usher-edge&sentinel_password=wrong",
+                               port),
+                   FLAGS("--redis-ca", at("ca.pem")), "WRONGPASS");
+    end();
+    redis_free(&sentinel);
+}
+
 SCENARIO(redis_tls, much_goes_through_it_and_verbs_too)
 {
     char *out, *err;

@@ -84,6 +84,12 @@ static void expect_edge_writes_to(struct redis *r)
     await(!has(redis_say(r, "HGETALL usher:errors"), "usher:host:bad.test"));
 }
 
+static bool leads_writes_to(const struct redis *node)
+{
+    return has(scene_page(&s, "/topology"),
+               kept_format("\"writes_to\":{\"up\":true,\"address\":\"%s\"", sentinels_node(node)));
+}
+
 SCENARIO(sentinel, a_failover_fails_no_request_for_a_known_host_and_writes_after_it_are_live)
 {
     struct origin *one = origin_start("one"), *two = origin_start("two");
@@ -186,6 +192,96 @@ SCENARIO(sentinel, the_next_one_is_asked_when_one_is_deaf_and_others_are_learnt)
     sentinels_end(&c);
 }
 
+SCENARIO(sentinel, one_that_missed_the_failover_is_not_believed)
+{
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+    struct redis *primary;
+
+    begin(NULL, NULL);
+    set_host(&c.nodes[0], "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    redis_kill(&c.sentinels[2]);
+    redis_kill(&c.nodes[0]);
+    primary = sentinels_primary(&c, &c.nodes[0]);
+    set_host(primary, "known.test", two);
+    await_get(&s, "known.test", "/", 200, "two");
+    await(leads_writes_to(primary));
+    /* only the one is left that names the old primary, which is there again */
+    redis_kill(&c.sentinels[0]);
+    redis_kill(&c.sentinels[1]);
+    redis_restart(&c.nodes[0]);
+    redis_restart(&c.sentinels[2]);
+    await(scene_logged(&s, " sentinels_silent ") >= 1);
+    stays(leads_writes_to(primary), 1500);
+    set_host(primary, "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    end();
+    sentinels_end(&c);
+}
+
+/* Nobody cuts the edge's connection and no Sentinel tells it: it looks by itself. */
+SCENARIO(sentinel, a_primary_that_is_turned_by_hand_is_noticed)
+{
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+
+    begin(NULL, NULL);
+    set_host(&c.nodes[0], "known.test", one);
+    await_get(&s, "known.test", "/", 200, "one");
+    for (unsigned i = 0; i < SENTINELS; i++)
+        redis_stop(&c.sentinels[i]);
+    redis_say(&c.nodes[1], "REPLICAOF NO ONE");
+    redis_say(&c.nodes[0], "REPLICAOF 127.0.0.1 %u", c.nodes[1].port);
+    cr_assert(process_awaits_log(&s.edge.process, "READONLY it is a replica", AWAIT_MS));
+    expect_get(&s, "known.test", "/", 200, "one");
+    cr_assert_eq(scene_metric(&s, "usher_store_suspect"), 1);
+    redis_say(&c.nodes[0], "REPLICAOF NO ONE");
+    set_host(&c.nodes[0], "known.test", two);
+    await_get(&s, "known.test", "/", 200, "two");
+    expect_edge_writes_to(&c.nodes[0]);
+    end();
+    sentinels_end(&c);
+}
+
+/* The commonest real disaster: what was promoted has nothing. */
+SCENARIO(sentinel, a_replica_promoted_without_the_data_is_not_believed)
+{
+    struct origin *one = origin_start("one");
+    struct redis *primary;
+    struct client *client;
+
+    begin(NULL, NULL);
+    client = scene_open(&s);
+    for (unsigned i = 0; i < 30; i++) {
+        set_host(&c.nodes[0], kept_format("h%u.test", i), one);
+        await(client_get(client, kept_format("h%u.test", i), "/").status == 200);
+    }
+    redis_say(&c.nodes[1], "CONFIG SET replica-read-only no");
+    redis_say(&c.nodes[1], "FLUSHALL");
+    redis_kill(&c.nodes[0]);
+    primary = sentinels_primary(&c, &c.nodes[0]);
+    await(scene_metric(&s, "usher_store_regressed") == 1);
+    for (unsigned i = 0; i < 30; i++)
+        expect_get(&s, kept_format("h%u.test", i), "/", 200, "one");
+    set_host(primary, "new.test", one);
+    await_get(&s, "new.test", "/", 200, "one");
+    end();
+    sentinels_end(&c);
+}
+
+/* Records are written by many: no host may lead to Redis, also not to what the edge only heard of. */
+SCENARIO(sentinel, no_endpoint_may_be_redis_or_a_sentinel)
+{
+    begin(NULL, NULL);
+    await(has(scene_page(&s, "/topology"), sentinels_node(&c.nodes[1])));
+    await(has(scene_page(&s, "/topology"), sentinels_node(&c.sentinels[2])));
+    redis_say(&c.nodes[0], "SET usher:host:r.test %s", sentinels_node(&c.nodes[1]));
+    redis_say(&c.nodes[0], "SET usher:host:s.test %s", sentinels_node(&c.sentinels[2]));
+    await_fault(&s, "r.test", "bad_record");
+    await_fault(&s, "s.test", "bad_record");
+    end();
+    sentinels_end(&c);
+}
+
 static const char *run_verb(int expected, const char *const argv[])
 {
     char *out, *err;
@@ -250,7 +346,7 @@ SCENARIO(sentinel, a_name_that_sentinel_does_not_know_and_a_sentinel_taken_for_r
     edge_stop(&s.edge);
     s.options.redis = kept_format("sentinel://127.0.0.1:%u/other", c.sentinels[0].port);
     scene_edge_start_unready(&s);
-    cr_assert(process_awaits_log(&s.edge.process, "it knows no primary of that name", AWAIT_MS));
+    cr_assert(process_awaits_log(&s.edge.process, "No such master with that name", AWAIT_MS));
     edge_stop(&s.edge);
     s.options.redis = kept_format("redis://127.0.0.1:%u", c.sentinels[0].port);
     scene_edge_start_unready(&s);
