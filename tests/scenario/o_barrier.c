@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "harness/scene.h"
+#include "harness/sentinel.h"
 
 #define CLIENTS 8 /* for each edge: they land on both of its workers */
 
@@ -347,6 +347,38 @@ SCENARIO(barrier, many_may_wait_at_once)
     }
     await(scene_redis(&s, "LRANGE usher:ack:0-0 0 -1") != NULL); /* an array, if an empty one */
     end_two(&s, &two);
+}
+
+SCENARIO(barrier, by_a_replica_it_comes_when_the_replica_has_all_of_it)
+{
+    static struct scene s;
+    static struct sentinels c;
+    struct origin *left = origin_start("left"), *right = origin_start("right");
+
+    scene_start(&s, .without_redis = true, .without_edge = true,
+                .flags = { "--name", "one", "--read-from", "replica" });
+    sentinels_start(&c, &s, 2, "");
+    s.options.redis = sentinels_url(&c);
+    s.options.unready = false;
+    scene_edge_start(&s);
+    redis_say(&c.nodes[0], "SET usher:host:a.test %s", origin_at(left));
+    expect_applied(usher(&s, "wait", NULL), 1);
+    expect_get(&s, "a.test", "/", 200, "left");
+    for (unsigned i = 0; i < 20; i++) {
+        struct origin *o = i % 2 ? left : right;
+
+        redis_say(&c.nodes[0], "SET usher:host:a.test %s", origin_at(o));
+        expect_applied(usher(&s, "wait", NULL), 1);
+        expect_get(&s, "a.test", "/", 200, o == left ? "left" : "right");
+    }
+    redis_stop(&c.nodes[1]);
+    redis_say(&c.nodes[0], "SET usher:host:a.test %s", origin_at(right));
+    expect_missing(usher(&s, "wait", "--timeout", "300ms", NULL), "one", "");
+    redis_continue(&c.nodes[1]);
+    expect_applied(usher(&s, "wait", NULL), 1);
+    expect_get(&s, "a.test", "/", 200, "right");
+    scene_end(&s);
+    sentinels_end(&c);
 }
 
 SCENARIO(edges, each_tells_how_it_does)
