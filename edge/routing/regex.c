@@ -35,7 +35,7 @@ struct route_scratch {
     pcre2_match_data *found;
     pcre2_match_context *limits;
     pcre2_jit_stack *stack; /* NULL: no JIT here */
-    bool began;
+    bool began, gave_up;
     uint64_t began_us, began_cpu_us; /* the first pattern of this request */
 };
 
@@ -171,7 +171,12 @@ void route_scratch_free(struct route_scratch *s)
 
 void regex_begin_request(struct route_scratch *s)
 {
-    s->began = false;
+    s->began = s->gave_up = false;
+}
+
+bool regex_gave_up(const struct route_scratch *s)
+{
+    return s->gave_up;
 }
 
 /* A thread that was kept waiting by others has not used its budget up: its own time counts. */
@@ -189,10 +194,15 @@ static bool is_spent(struct route_scratch *s)
 
 enum regex_result regex_find(const struct regex *r, struct str subject, struct route_scratch *s)
 {
-    int result;
+    int result = PCRE2_ERROR_MATCHLIMIT;
 
-    if (subject.len > REGEX_SUBJECT_MAX || is_spent(s))
-        return REGEX_LIMIT;
-    result = pcre2_match(r->code, (PCRE2_SPTR)subject.ptr, subject.len, 0, 0, s->found, s->limits);
-    return result >= 0 ? REGEX_YES : result == PCRE2_ERROR_NOMATCH ? REGEX_NO : REGEX_LIMIT;
+    if (subject.len <= REGEX_SUBJECT_MAX && !is_spent(s))
+        result =
+            pcre2_match(r->code, (PCRE2_SPTR)subject.ptr, subject.len, 0, 0, s->found, s->limits);
+    if (result >= 0)
+        return REGEX_YES;
+    if (result == PCRE2_ERROR_NOMATCH)
+        return REGEX_NO;
+    s->gave_up = true;
+    return REGEX_LIMIT;
 }

@@ -10,7 +10,7 @@
 #define REGEX_PATTERN_MAX 1024u /* bytes of a pattern */
 #define REGEX_CODE_MAX 8192u    /* bytes it is compiled to: counted repeats are written out */
 #define REGEX_SUBJECT_MAX 4096u /* bytes in which one is looked for; more is REGEX_LIMIT */
-#define REGEX_BUDGET_US 5000    /* what the patterns of one request may take together */
+#define REGEX_BUDGET_US 5000    /* once the patterns of a request took so long, none is tried */
 
 struct regex;
 struct route_scratch;
@@ -30,5 +30,7 @@ size_t regex_bytes(const struct regex *r);
 /* Is it found anywhere in `subject`? */
 enum regex_result regex_find(const struct regex *r, struct str subject, struct route_scratch *s);
 void regex_begin_request(struct route_scratch *s); /* a new budget */
+/* Has one been REGEX_LIMIT since then? */
+bool regex_gave_up(const struct route_scratch *s);
 
 #endif

@@ -267,6 +267,12 @@ static void say_condition(const struct condition *c, const struct route_request 
     }
 }
 
+static void say_given_up(const struct route_scratch *scratch, struct buf *why)
+{
+    if (regex_gave_up(scratch))
+        buf_add_text(why, " (given up: to find out would take too long)");
+}
+
 bool route_refuses(const struct routes *r, const struct route *route, const struct route_request *q,
                    struct route_scratch *scratch, struct buf *why)
 {
@@ -274,12 +280,14 @@ bool route_refuses(const struct routes *r, const struct route *route, const stru
     regex_begin_request(scratch);
     if (!match_path(route, q->path, scratch)) {
         say_path(route, q->path, why);
+        say_given_up(scratch, why);
         return true;
     }
     for (uint32_t i = 0; i < route->condition_count; i++)
         if (!match_condition(&route->conditions[i], q, scratch,
                              route->action.kind == ACTION_DENY)) {
             say_condition(&route->conditions[i], q, why);
+            say_given_up(scratch, why);
             return true;
         }
     return false;
