@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "cli/cli.h"
 #include "cli/command_file.h"
+#include "cli/dangling.h"
 #include "cli/keyspace.h"
 #include "cli/lint.h"
 #include "cli/verb_flags.h"
@@ -24,6 +25,7 @@
 
 struct check {
     struct settings settings;
+    struct guard guard;
     bool json, strict, alone;
     const char *file; /* NULL: the whole keyspace */
     struct buf text;
@@ -42,7 +44,7 @@ static void write_text(const struct check *c, const struct finding *f)
     struct buf line = { 0 };
     char key[400];
 
-    if (c->file != NULL)
+    if (c->file != NULL && f->line > 0)
         buf_printf(&line, "%s:%u: ", c->file, f->line);
     buf_printf(&line, "%s: ", f->warning ? "warning" : "error");
     if (f->key.len > 0)
@@ -71,7 +73,7 @@ static void write_json(struct check *c, const struct finding *f)
                f->warning ? "warning" : "error");
     add_member(&json, "kind", str_from(f->kind));
     add_member(&json, "key", f->key);
-    if (c->file != NULL)
+    if (c->file != NULL && f->line > 0)
         buf_printf(&json, ",\"line\":%u", f->line);
     if (f->error.field[0] != '\0')
         add_member(&json, "field", str_from(f->error.field));
@@ -316,6 +318,8 @@ static int check_file(struct check *c)
     c->lint.all = &after;
     run_commands(c, k);
     judge_touched(c, k);
+    if (c->client != NULL && c->lint.why == NULL)
+        (void)dangling_find(k, &c->records, &c->lint);
     if (c->lint.why != NULL)
         code = fail(c, c->lint.why);
     else if (c->records.error[0] != '\0')
@@ -347,6 +351,7 @@ static bool read_flags(struct check *c, int argc, char **argv, int *code)
             "stands in Redis. Nothing is written.\n\nExit: 0 without errors, 1 with, 2 when it "
             "cannot be checked.\n",
         .flags = flags,
+        .settings = "allow-endpoints",
         .words_most = 1,
     };
 
@@ -392,6 +397,8 @@ int check_verb(int argc, char **argv)
         lint_init(&c->lint, str_from(c->settings.prefix), NULL);
         c->lint.owner = c;
         c->lint.found = on_found;
+        c->lint.guard = &c->guard;
+        verb_redis_guard(&c->guard, &c->settings);
         code = run(c);
         lint_free(&c->lint);
     }

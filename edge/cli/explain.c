@@ -62,16 +62,20 @@ static void write_out(const struct explanation *e, bool json)
 
 /* --- from Redis --- */
 
-static int explain_from_redis(const struct arguments *a, const struct explain_request *request)
+static int explain_from_redis(struct arguments *a, const struct explain_request *request)
 {
     struct redis_client *client = verb_redis_open(&a->settings);
     struct redis_records records;
-    struct explain_source source = { .settings = &a->settings, .from = "Redis, now" };
+    struct guard guard;
+    struct explain_source source = { .guard = &guard,
+                                     .settings = &a->settings,
+                                     .from = "Redis, now" };
     struct explanation e;
     int code = 0;
 
     if (client == NULL)
         return CLI_EXIT_FAILED;
+    verb_redis_guard(&guard, &a->settings);
     redis_records_init(&records, client, str_from(a->settings.prefix));
     source.records = redis_records_source(&records);
     explain(&e, &source, request);
@@ -149,7 +153,7 @@ static int explain_from_edge(const struct arguments *a, const struct explain_req
 
 /* --- the verb --- */
 
-static int run(const struct arguments *a)
+static int run(struct arguments *a)
 {
     struct explain_request request = { .method = str_from(a->method),
                                        .url = str_from(a->url.words[0]) };
@@ -189,7 +193,8 @@ int explain_verb(int argc, char **argv)
             "is made.\n",
         .flags = flags,
         .settings =
-            "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded",
+            "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
+            "allow-endpoints",
         .words_least = 1,
         .words_most = 1,
     };

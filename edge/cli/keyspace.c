@@ -470,6 +470,11 @@ bool keyspace_next(const struct keyspace *k, size_t *at, struct keyspace_entry *
     return true;
 }
 
+bool keyspace_touches(const struct keyspace *k, struct str key)
+{
+    return map_find(&k->by_key, map_hash(key), key) != NULL;
+}
+
 static bool fetch(void *owner, enum family family, struct str name, struct value *value,
                   const char **why)
 {

@@ -34,6 +34,8 @@ bool keyspace_apply(struct keyspace *k, unsigned line, unsigned count, const str
 /* The touched keys in the order in which they were first; false at the end. Start with *at = 0. */
 bool keyspace_next(const struct keyspace *k, size_t *at, struct keyspace_entry *entry);
 
+bool keyspace_touches(const struct keyspace *k, struct str key);
+
 /* The whole as it will be: touched keys, and what stands under them. */
 struct records keyspace_records(struct keyspace *k);
 /* What a key under the commands holds is void: FLUSHDB was among them. */

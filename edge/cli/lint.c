@@ -13,6 +13,7 @@
 #include "cli/lint_rules.h"
 #include "cli/near_miss.h"
 #include "http/target.h"
+#include "store/endpoints.h"
 #include "store/keys.h"
 
 /* What records of other families need to know of one. A service is two records: both are one. */
@@ -401,6 +402,8 @@ void lint_record(struct lint *l, enum family family, struct str name, const stru
     if (!record_decode(family, name, value, &fields, &error)) {
         if (value->kind != VALUE_HASH || !judge_each_field(l, family, name, value))
             find(l, false, "bad_record", key_of(l, family, name), &error, "");
+    } else if (l->guard != NULL && endpoints_point_wrong(l->guard, &fields, &error)) {
+        find(l, false, "bad_endpoint", key_of(l, family, name), &error, "");
     } else {
         for (uint32_t i = 0; i < fields.names.count; i++)
             judge_name(l, family, name, &fields, &fields.names.items[i]);

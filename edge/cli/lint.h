@@ -6,6 +6,7 @@
 #define CLI_LINT_H
 
 #include "base/map.h"
+#include "net/guard.h"
 #include "routing/records.h"
 
 struct finding {
@@ -22,6 +23,7 @@ struct lint {
     /* What records name is looked up there. NULL: every record of a tenant, service and rules goes
      * through lint_learn before the first lint_record. */
     const struct records *all;
+    const struct guard *guard; /* where endpoints may not be; NULL: not looked at */
     void *owner;
     void (*found)(void *owner, const struct finding *f);
     unsigned line; /* of what is judged now */

@@ -39,11 +39,12 @@ struct attempt {
     struct records source;
     struct keyspace *after;
     struct lint lint;
+    struct guard guard;
     struct entry entries[RECORD_WRITE_MOST]; /* of each touched key, in their order */
     const char *why;                         /* Redis cannot be read; NULL: it can */
 };
 
-void record_write_open(struct record_write *w, const struct settings *settings,
+void record_write_open(struct record_write *w, struct settings *settings,
                        struct redis_client *client, const char *by)
 {
     *w = (struct record_write){ .settings = settings, .client = client, .by = by };
@@ -148,6 +149,8 @@ static bool judge(struct attempt *a)
 
     lint_init(&a->lint, str_from(a->write->settings->prefix), &all);
     a->lint.found = on_found;
+    a->lint.guard = &a->guard;
+    verb_redis_guard(&a->guard, a->write->settings);
     for (size_t at = 0; keyspace_next(a->after, &at, &e);) {
         struct str name = STR("");
         enum family family;

@@ -11,7 +11,7 @@
 #define RECORD_WRITE_MOST 16 /* commands */
 
 struct record_write {
-    const struct settings *settings;
+    struct settings *settings;
     struct redis_client *client;
     const char *by; /* "usher route add": who is said in the history to have written */
     bool dry;       /* says what it would write, and writes nothing */
@@ -21,7 +21,7 @@ struct record_write {
     unsigned count;
 };
 
-void record_write_open(struct record_write *w, const struct settings *settings,
+void record_write_open(struct record_write *w, struct settings *settings,
                        struct redis_client *client, const char *by);
 void record_write_free(struct record_write *w);
 

@@ -20,6 +20,13 @@ struct redis_client *verb_redis_open(const struct settings *s)
     return c;
 }
 
+void verb_redis_guard(struct guard *guard, struct settings *s)
+{
+    s->listen_count = 0; /* a verb serves nobody: the defaults are no edge's */
+    s->admin_on = false;
+    guard_init(guard, s);
+}
+
 redisReply *verb_redis_do(struct redis_client *c, unsigned argc, const struct str *words)
 {
     redisReply *r = redis_client_do(c, argc, words);

@@ -2,6 +2,7 @@
 #ifndef CLI_VERB_REDIS_H
 #define CLI_VERB_REDIS_H
 
+#include "net/guard.h"
 #include "settings.h"
 #include "store/redis_client.h"
 
@@ -10,6 +11,9 @@
 /* NULL: one line on standard error says why; return CLI_EXIT_FAILED. Close with
  * redis_client_close. */
 struct redis_client *verb_redis_open(const struct settings *s);
+
+/* Where no edge lets endpoints be: by --allow-endpoints, whatever an edge's own addresses are. */
+void verb_redis_guard(struct guard *guard, struct settings *s);
 
 /* One command; NULL when the connection is lost or Redis answers with an error, which is said on
  * standard error. Free with freeReplyObject. */

@@ -341,6 +341,9 @@ static void explain_endpoints(struct walk *w, const struct service *service)
         if (service->schedule_count > 0)
             e.share = (double)places / service->schedule_count;
         e.address = arena_copy(&w->e->arena, str_from(address_text(&from->address, text)));
+        if (guard_judge(w->source->guard, &from->address) != GUARD_ALLOWED)
+            e.out = explain_print(w->e, "endpoint_forbidden: expected %s",
+                                  guard_expects(guard_judge(w->source->guard, &from->address)));
         if (places == 0)
             e.out = STR("weight 0: takes no new requests");
         explain_add(w->e, endpoints, e);

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/fault.h"
+#include "net/guard.h"
 #include "routing/records.h"
 #include "settings.h"
 
@@ -23,6 +24,7 @@ struct explain_source {
     enum explained_state (*state)(void *owner, enum family family, struct str name,
                                   struct buf *says);
     void *owner;
+    const struct guard *guard;       /* where endpoints may not be */
     const struct settings *settings; /* prefix, limits and timeouts as of the edge */
     const char *from;                /* "redis://..." */
 };

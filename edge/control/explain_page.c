@@ -141,6 +141,7 @@ unsigned explain_page(struct control *c, struct str query, struct buf *body, boo
                                      .in_force = true,
                                      .state = state,
                                      .owner = &m,
+                                     .guard = &c->guard,
                                      .settings = c->settings };
     struct explain_request request = { .header_count = 0 };
     struct arena arena = { 0 };

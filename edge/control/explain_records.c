@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "store/endpoints.h"
 #include "store/keys.h"
 
 struct str explain_print(struct explanation *e, const char *format, ...)
@@ -121,7 +122,9 @@ static void read_value(struct explanation *e, const struct explain_source *sourc
     } else if (value.kind == VALUE_ABSENT) {
         record->state = EXPLAINED_ABSENT;
     } else if (record_decode(family, name, &value, &record->fields, &error) &&
-               (source->in_force || judge_names(source, family, name, &record->fields, &error))) {
+               (source->in_force ||
+                (!endpoints_point_wrong(source->guard, &record->fields, &error) &&
+                 judge_names(source, family, name, &record->fields, &error)))) {
         record->state = EXPLAINED_GOOD;
     } else {
         record->state = EXPLAINED_BAD;

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "store/deadlines.h"
+#include "store/endpoints.h"
 #include "store/keys.h"
 #include "store/objects.h"
 #include "store/reading.h"
@@ -59,45 +60,14 @@ static void judge_presence(struct store *s, struct record *r)
 
 /* --- what is good --- */
 
-/* Is there an endpoint where none may be? `field` NULL: each endpoint is a field of its own. */
-static bool points_wrong(struct store *s, const struct endpoint *endpoints, uint32_t count,
-                         const char *field, struct record_error *error)
-{
-    char text[ADDRESS_TEXT_SIZE];
-
-    for (uint32_t i = 0; i < count; i++) {
-        enum guard_verdict verdict = guard_judge(s->guard, &endpoints[i].address);
-
-        if (verdict == GUARD_ALLOWED)
-            continue;
-        address_text(&endpoints[i].address, text);
-        record_error_set(error, field != NULL ? field : text, str_from(text), "%s",
-                         guard_expects(verdict));
-        return true;
-    }
-    return false;
-}
-
 static void judge_endpoints(struct store *s, struct record *r)
 {
-    const struct record_fields *f;
-    struct record_error *error, unsaid;
-    char rule[NAME_MAX_BYTES + 1];
-    bool wrong;
+    struct record_error unsaid;
 
     if (!judge_brings_good(r))
         return;
-    f = &r->reading->fields;
-    error = r->verdict == VERDICT_GOOD ? &r->reading->error : &unsaid;
-    wrong = points_wrong(s, f->endpoints.items, f->endpoints.count, NULL, error) ||
-            points_wrong(s, f->to.endpoints, f->to.endpoint_count, "to", error);
-    for (uint32_t i = 0; i < f->rule_count && !wrong; i++) {
-        const struct rule_action *action = &f->rules[i].action;
-
-        str_printable(f->rules[i].name, rule, sizeof(rule));
-        wrong = points_wrong(s, action->endpoints, action->endpoint_count, rule, error);
-    }
-    if (wrong) {
+    if (endpoints_point_wrong(s->guard, &r->reading->fields,
+                              r->verdict == VERDICT_GOOD ? &r->reading->error : &unsaid)) {
         r->verdict = VERDICT_BAD;
         r->reading->stands_in = false;
     }

@@ -88,6 +88,8 @@ SCENARIO(check, finds_what_the_edge_refuses_in_the_edges_words)
         { "HSET usher:service:x balance least", "usher:service:x" },
         { "SET usher:host:X.test 10.0.0.5:80", "usher:host:X.test" },
         { "HSET usher:defaults status asleep", "usher:defaults" },
+        { "SET usher:host:x.test 169.254.169.254:80", "usher:host:x.test" },
+        { "HSET usher:endpoints:x [ff02::1]:80 5", "usher:endpoints:x" },
     };
     static struct scene s;
 
@@ -147,6 +149,29 @@ SCENARIO(check, a_file_is_judged_on_top_of_what_stands)
     expect_code(said, 1);
     expect_says(said, "field.redis:1: error: usher:tenant:acme: field status");
     cr_assert_null(scene_redis(&s, "HGET usher:tenant:acme status"), "check has written");
+    scene_end(&s);
+}
+
+SCENARIO(check, a_file_that_deletes_says_who_will_miss_it)
+{
+    static struct scene s;
+    struct verb_said said;
+
+    scene_start(&s, .without_edge = true);
+    write_good(&s);
+    for (unsigned i = 0; i < 120; i++)
+        redis_queue(&s.redis, "SET usher:host:h%u.test tenant:acme", i);
+    redis_flush(&s.redis);
+    said = verb_run(&s, "check", verb_file(&s, "rm.redis", "DEL usher:endpoints:web\n"), NULL);
+    expect_code(said, 0);
+    expect_says(said, "warning: usher:tenant:acme: names service web, which goes");
+    expect_says(said, "1 warning");
+    said = verb_run(&s, "check",
+                    verb_file(&s, "rm.redis", "DEL usher:tenant:acme usher:host:a.test\n"), NULL);
+    expect_code(said, 0);
+    expect_says(said, "names tenant acme, which goes");
+    expect_says(said, "20 more records");
+    cr_assert(!has(said.out, "usher:host:a.test"), "it goes in the same file: %s", said.out);
     scene_end(&s);
 }
 
