@@ -294,12 +294,27 @@ bool store_fetch(struct store *s, enum family family, struct str name, struct bu
     return true;
 }
 
+/* Not held: what the set of all names says, and the copy on disk. */
+static bool look_beside(struct store *s, enum family family, struct str name,
+                        struct store_record *record)
+{
+    struct buf copied = { 0 };
+    bool complete = redis_link_is_up(s->reader) ? s->scan.complete : s->scan.was_complete;
+
+    *record = (struct store_record){ .present = false };
+    if (complete && !names_has(&s->names, family, name))
+        return true;
+    record->present = record->good = copy_fetch(s->copy, family, name, &copied);
+    buf_free(&copied);
+    return record->good;
+}
+
 bool store_look(struct store *s, enum family family, struct str name, struct store_record *record)
 {
     const struct record *r = mirror_find(&s->mirror, family, name);
 
     if (r == NULL || !r->known)
-        return false;
+        return look_beside(s, family, name, record);
     *record = (struct store_record){ .present = r->present,
                                      .good = r->present && mirror_raw(r).ptr != NULL,
                                      .error = r->bad ? r->error : NULL };
