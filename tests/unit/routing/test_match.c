@@ -340,6 +340,54 @@ Test(match, the_index_finds_what_looking_at_every_rule_finds)
     compare_with_oracle(31, 10000, 300);
 }
 
+/* Octets that requests are made of, and some that they should not be. */
+static char *random_text(struct random *r, size_t most)
+{
+    static const char *const pieces[] = { "a", "b",  "=",  "&",     "%",    "%61",  "%4",
+                                          ";", " ",  "/",  "//",    "..",   "+",    "\t",
+                                          "~", "*",  ",",  "admin", "\xc3", "\x01", "role",
+                                          "?", "\"", "\\", "" };
+    struct buf text = { 0 };
+
+    buf_add(&text, "", 0);
+    for (size_t i = random_below(r, most); i > 0; i--)
+        buf_add_text(&text, pieces[random_below(r, COUNT(pieces))]);
+    return text.ptr != NULL ? text.ptr : strdup("");
+}
+
+Test(match, any_octets_are_matched)
+{
+    struct routes *routes = rules_compiled(
+        RULES({ "a", "path /a/* query role=admin deny" }, { "b", "path /a/admin cookie a=b deny" },
+              { "c", "path ~a.*b header X~a+b query a deny" }, { "d", "header X=ab deny" },
+              { "e", "query \"a b\" deny" }, { "f", "cookie role deny" },
+              { "g", "path /admin/* header X deny" }, { "h", "path ~^/(a|b)*/ query b=a deny" },
+              { "i", "path /a/b/* deny" }),
+        9);
+    struct random r = { .state = 7 };
+    unsigned met = 0;
+
+    for (unsigned i = 0; i < 30000; i++) {
+        char *tail = random_text(&r, 8), *query = random_text(&r, 12), *value = random_text(&r, 4);
+        char *cookies = random_text(&r, 12), path[128], name[NAME_MAX_BYTES + 1];
+        struct asking asking = { .path = path,
+                                 .query = i % 5 ? query : NULL,
+                                 .headers = { { "X", value }, { "Cookie", cookies } } };
+        size_t len = (size_t)snprintf(path, sizeof(path), "/%s", tail);
+
+        path[route_path_form(path, len)] = '\0';
+        snprintf(name, sizeof(name), "%s", rules_met(routes, &asking));
+        cr_assert_str_eq(name, rules_met_first(routes, &asking), "%s?%s", path, query);
+        met += name[0] != '\0';
+        free(tail);
+        free(query);
+        free(value);
+        free(cookies);
+    }
+    cr_expect(met > 200 && met < 29000, "%u of 30000 meet a rule", met);
+    object_free(&routes->object);
+}
+
 /* --- the edges of the index --- */
 
 Test(match, paths_of_every_depth_and_length)

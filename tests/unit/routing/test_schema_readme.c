@@ -24,9 +24,10 @@ static void expect_table(const struct buf *readme, const char *title, const char
     struct buf table = { 0 };
 
     buf_printf(&table, "\n## %s\n\n%s%s\n", title, head, rows);
-    cr_expect(readme->ptr != NULL && strstr(readme->ptr, table.ptr) != NULL,
-              "schema/README.md does not hold this table, as the .def file says it:\n%s",
-              table.ptr);
+    cr_expect(
+        readme->ptr != NULL && strstr(readme->ptr, table.ptr) != NULL,
+        "schema/README.md does not hold this table, as the .def file says it (setup/schema-readme writes it):\n%s",
+        table.ptr);
     buf_free(&table);
 }
 
