@@ -28,7 +28,7 @@ static void swap(struct store *s, struct record *r, struct object *now)
 static bool is_changed(const struct record *r)
 {
     return r->in_round && (r->verdict == VERDICT_GOOD || r->verdict == VERDICT_GONE ||
-                           (r->verdict == VERDICT_BAD && !r->has_good));
+                           (r->verdict == VERDICT_BAD && (!r->has_good || r->reading->stands_in)));
 }
 
 static bool is_to_publish(const struct record *r)

@@ -341,6 +341,8 @@ static void walk(struct store *s, enum walk_for what)
 
 bool scan_look_for_expired(struct store *s)
 {
+    if (s->scan.walking == WALK_EXPIRED)
+        return true;
     if (s->scan.expired_looked_for || !copy_is_ready(s->copy) || s->names.unseen == 0 ||
         s->scan.walking != WALK_NOTHING)
         return false;

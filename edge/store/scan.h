@@ -46,7 +46,7 @@ void scan_judged(struct store *s, const struct record *r);
 
 /* What has not been seen is believed gone: from the set at once, from the copy soon. */
 void scan_obey(struct store *s);
-/* Has what expired meanwhile counted as gone; true: scan_begin'ing again is verify's turn later. */
+/* Has what expired meanwhile counted as gone; true: that goes on, verify_after_round follows. */
 bool scan_look_for_expired(struct store *s);
 
 void scan_copy_opened(struct store *s, struct names *names, const struct disk_facts *facts);

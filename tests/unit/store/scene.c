@@ -418,17 +418,41 @@ void scene_open(struct scene *s)
     cr_assert(scene_await(s, is_up, NULL, 10000), "the store does not come up");
 }
 
+/* The worker goes with the store: all that it held was the store's. */
+void scene_close(struct scene *s)
+{
+    if (s->store == NULL)
+        return;
+    uv_close((uv_handle_t *)&s->limit, NULL);
+    store_close(s->store);
+    loop_run(&s->loop);
+    store_free(s->store);
+    loop_close(&s->loop);
+    s->store = NULL;
+    memset(s->tables, 0, sizeof(s->tables));
+    memset(s->hosts, 0, sizeof(s->hosts));
+    s->host_count = 0;
+}
+
+static void remove_state(const struct scene *s)
+{
+    static const char *const files[] = { "state.db", "state.db-wal", "state.db-shm", "lock", "" };
+    char path[1200];
+
+    if (s->folder[0] == '\0' || s->settings.state_dir[0] == '\0')
+        return;
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(path, sizeof(path), "%s/%s", s->settings.state_dir, files[i]);
+        remove(path);
+    }
+}
+
 void scene_end(struct scene *s)
 {
-    if (s->store != NULL) {
-        uv_close((uv_handle_t *)&s->limit, NULL);
-        store_close(s->store);
-        loop_run(&s->loop);
-        store_free(s->store);
-        loop_close(&s->loop);
-    }
+    scene_close(s);
     if (s->redis_pid > 0)
         scene_stop_redis(s);
+    remove_state(s);
     if (s->folder[0] != '\0') {
         unlink(s->socket);
         rmdir(s->folder);

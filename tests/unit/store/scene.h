@@ -50,6 +50,7 @@ struct scene *scene_new(void);
 struct scene *scene_beside(const struct scene *first);
 void scene_open(struct scene *s); /* waits until the store is up */
 void scene_open_down(struct scene *s);
+void scene_close(struct scene *s); /* the store alone; scene_open begins anew, on the same Redis */
 void scene_end(struct scene *s);
 
 void scene_start_redis(struct scene *s);
