@@ -3,8 +3,8 @@
  * Owns:    what is known of Sentinels, primary and replicas; the conversation with Sentinel.
  * Thread:  control
  * Used by: store.c, redis_link.c.
- * Not here: speaking to Sentinel (sentinel.c); how far a replica is behind (replica.c); the view as
- *           text (topology_text.c). */
+ * Not here: speaking to Sentinel (sentinel.c); looking after what is read from (lookout.c); the view
+ *           as text (topology_text.c). */
 #include "store/topology.h"
 
 #include <stdio.h>
@@ -13,41 +13,8 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "net/guard.h"
-#include "store/nearby.h"
-#include "store/replica.h"
-#include "store/sentinel.h"
 #include "store/store.h"
-
-#define LOOK_EVERY_MS 1000
-#define MEASURE_EVERY_LOOKS 30
-#define MEMORY_EVERY_LOOKS 30
-#define AVOID_MS 10000 /* a replica that was left for being stale */
-#define PROVEN_MS 3000 /* a replica is healthy for so long before one moves to it */
-
-struct topology {
-    struct loop *loop;
-    struct guard *guard;
-    const struct settings *settings;
-    const struct redis_url *url;
-    struct topology_events events;
-    struct store_status *status;
-    struct topology_view view;
-    struct redis_link *links[LINK_USES];
-    struct sentinel *sentinel; /* NULL: a plain URL */
-    struct nearby *nearby;
-    struct timer look;
-    unsigned looks;
-    struct redis_place here; /* of a plain URL: as it says, or as a MOVED said */
-    bool moved;
-    unsigned failures; /* of a plain URL: attempts in a row */
-    unsigned silent;   /* Sentinels in a row that did not answer */
-    char silence[256]; /* the last one's reason */
-    uint64_t epoch;    /* of the answer that was taken last */
-    struct replica replica;
-    uint64_t lost_ms; /* when writing ended; 0: it has not */
-    bool memory_warned, replicas_known;
-    char refusal[192];
-};
+#include "store/topology_state.h"
 
 /* --- where --- */
 
@@ -61,8 +28,7 @@ static bool is_avoided(const struct topology *t, const struct topology_node *n)
     return n->avoid_until > loop_now_ms(t->loop);
 }
 
-/* The nearest healthy one; NULL: none. */
-static struct topology_node *best_replica(struct topology *t, bool avoided_too)
+struct topology_node *topology_best_replica(struct topology *t, bool avoided_too)
 {
     struct topology_node *best = NULL;
 
@@ -76,7 +42,7 @@ static struct topology_node *best_replica(struct topology *t, bool avoided_too)
     return best;
 }
 
-static struct redis_place *place_of(struct topology *t, enum link_use use)
+struct redis_place *topology_place_of(struct topology *t, enum link_use use)
 {
     struct topology_view *v = &t->view;
     struct topology_node *replica;
@@ -91,16 +57,16 @@ static struct redis_place *place_of(struct topology *t, enum link_use use)
         return &v->primary.at;
     if (!t->replicas_known)
         return NULL;
-    replica = best_replica(t, false);
+    replica = topology_best_replica(t, false);
     /* One that was left is better than a primary that is not there. */
     if (replica == NULL && !redis_link_is_up(t->links[LINK_WRITES]))
-        replica = best_replica(t, true);
+        replica = topology_best_replica(t, true);
     return replica != NULL ? &replica->at : &v->primary.at;
 }
 
 bool topology_place(struct topology *t, enum link_use use, struct redis_place *to, const char **why)
 {
-    const struct redis_place *place = place_of(t, use);
+    const struct redis_place *place = topology_place_of(t, use);
 
     *why = NULL;
     if (place == NULL && t->silent >= t->view.sentinel_count) {
@@ -117,10 +83,11 @@ bool topology_place(struct topology *t, enum link_use use, struct redis_place *t
 static void move_links(struct topology *t, const char *reason)
 {
     for (unsigned use = LINK_READS; use <= LINK_WRITES; use++) {
-        const struct redis_place *place = place_of(t, (enum link_use)use);
+        const struct redis_place *place = topology_place_of(t, (enum link_use)use);
         struct redis_link *l = t->links[use];
 
-        if (place == NULL || (use == LINK_READS && t->view.reads_replicas && redis_link_is_up(l)))
+        if (place == NULL || (use == LINK_READS && t->view.reads_replicas && redis_link_is_up(l) &&
+                              redis_link_server(l)->replica))
             continue; /* a replica that is read from stays so, whoever its primary is */
         if (redis_place_equals(redis_link_place(l), place) || redis_link_place(l)->host[0] == '\0')
             redis_link_try_now(l);
@@ -221,21 +188,6 @@ static void on_primary(void *owner, const struct redis_place *at, uint64_t epoch
     move_links(t, "Sentinel names another primary");
 }
 
-static void on_latency(void *owner, const struct redis_place *at, uint64_t latency_us)
-{
-    struct topology *t = owner;
-    struct topology_node *n = topology_find(t->view.replicas, t->view.replica_count, at);
-
-    if (n != NULL)
-        n->latency_us = latency_us;
-}
-
-static void measure_all(struct topology *t)
-{
-    for (unsigned i = 0; i < t->view.replica_count; i++)
-        nearby_measure(t->nearby, &t->view.replicas[i].at);
-}
-
 static void on_replicas(void *owner, const redisReply *list)
 {
     struct topology *t = owner;
@@ -244,9 +196,7 @@ static void on_replicas(void *owner, const redisReply *list)
     topology_take_replicas(&t->view, list, loop_now_ms(t->loop));
     for (unsigned i = 0; i < t->view.replica_count; i++)
         keep_endpoints_off(t, &t->view.replicas[i].at);
-    for (unsigned i = 0; i < t->view.replica_count && t->view.reads_replicas; i++)
-        if (t->view.replicas[i].latency_us == TOPOLOGY_UNKNOWN)
-            nearby_measure(t->nearby, &t->view.replicas[i].at);
+    lookout_measure(t, false);
 }
 
 static void on_sentinels(void *owner, const redisReply *list)
@@ -283,146 +233,6 @@ static void on_no_primary(void *owner)
     struct topology *t = owner;
 
     sentinel_leave(t->sentinel, "it knows no primary of that name");
-}
-
-/* --- looking after replicas and memory --- */
-
-static void set_stale(struct topology *t, const char *why)
-{
-    struct topology_link *l = &t->view.reads;
-    bool stale = why != NULL;
-
-    snprintf(l->why, sizeof(l->why), "%s", stale ? why : "");
-    if (stale == t->view.stale)
-        return;
-    t->view.stale = stale;
-    t->status->stale = stale;
-    log_line(stale ? LOG_WARN : LOG_INFO, stale ? "replica_stale" : "replica_current",
-             "reason=\"%s\"", stale ? why : "it is as its primary is");
-    t->events.stale(t->events.owner, stale);
-}
-
-/* Something better to read from than this; false when there is nothing. */
-static bool leave_replica(struct topology *t, const char *why)
-{
-    struct redis_link *l = t->links[LINK_READS];
-    struct topology_node *n =
-        topology_find(t->view.replicas, t->view.replica_count, redis_link_place(l));
-    const struct redis_place *other;
-    char text[REDIS_PLACE_TEXT_SIZE], reason[256];
-
-    if (t->sentinel == NULL)
-        return false;
-    if (n != NULL)
-        n->avoid_until = loop_now_ms(t->loop) + AVOID_MS;
-    other = place_of(t, LINK_READS);
-    if (other == NULL || redis_place_equals(other, redis_link_place(l)) ||
-        (best_replica(t, true) == NULL && !redis_link_is_up(t->links[LINK_WRITES])))
-        return false;
-    snprintf(reason, sizeof(reason), "the replica %.100s is stale: %.100s",
-             text_of(redis_link_place(l), text), why);
-    redis_link_move(l, reason);
-    return true;
-}
-
-static void on_replica_said(redisAsyncContext *redis, void *reply, void *owner)
-{
-    struct topology *t = owner;
-    const redisReply *r = reply;
-    uint64_t now = loop_now_ms(t->loop);
-    const char *why;
-
-    if (r == NULL || redis->data == NULL || redis_link_refused(t->links[LINK_READS], r))
-        return;
-    if (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_VERB)
-        replica_said(&t->replica, str_slice(r->str, r->len));
-    why = replica_is_stale(&t->replica, now, t->settings->replica_lag_ms);
-    t->view.lag_ms = replica_lag_ms(&t->replica, now);
-    if (why == NULL || !leave_replica(t, why))
-        set_stale(t, why);
-}
-
-static void on_primary_said(redisAsyncContext *redis, void *reply, void *owner)
-{
-    struct topology *t = owner;
-    const redisReply *r = reply;
-
-    if (r == NULL || redis->data == NULL)
-        return;
-    if (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_VERB) {
-        struct str text = str_slice(r->str, r->len);
-
-        t->view.primary.offset = redis_info_number(text, "master_repl_offset");
-        replica_primary_said(&t->replica, text, loop_now_ms(t->loop));
-    }
-}
-
-static void on_memory_said(redisAsyncContext *redis, void *reply, void *owner)
-{
-    struct topology *t = owner;
-    const redisReply *r = reply;
-    struct str policy;
-    char shown[64];
-
-    if (r == NULL || redis->data == NULL ||
-        (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_VERB))
-        return; /* not allowed to know */
-    policy = redis_info_field(str_slice(r->str, r->len), "maxmemory_policy");
-    t->status->evicts = policy.len > 0 && !str_equals(policy, STR("noeviction"));
-    if (t->status->evicts && !t->memory_warned)
-        log_line(LOG_WARN, "redis_evicts",
-                 "policy=%s maxmemory=%llu "
-                 "reason=\"Redis deletes records when its memory is full: set maxmemory-policy "
-                 "noeviction\"",
-                 log_quote(policy, shown, sizeof(shown)),
-                 (unsigned long long)redis_info_number(str_slice(r->str, r->len), "maxmemory"));
-    t->memory_warned = t->status->evicts;
-}
-
-/* From the primary, or from a stale replica, to a replica that has been healthy for a while. */
-static void prefer_replica(struct topology *t)
-{
-    const struct topology_node *best = best_replica(t, false);
-    struct redis_link *l = t->links[LINK_READS];
-
-    if (!t->view.reads_replicas || best == NULL || !redis_link_is_up(l) ||
-        (redis_link_server(l)->replica && !t->view.stale) ||
-        loop_now_ms(t->loop) - best->known_since < PROVEN_MS ||
-        redis_place_equals(&best->at, redis_link_place(l)))
-        return;
-    redis_link_move(l, "a replica is healthy again");
-}
-
-static void ask_about(struct redis_link *l, redisCallbackFn *fn, struct topology *t,
-                      struct str what)
-{
-    redis_link_send_for(l, fn, t, 2, (struct str[]){ STR("INFO"), what });
-}
-
-static void look_at(struct topology *t)
-{
-    struct redis_link *reads = t->links[LINK_READS], *writes = t->links[LINK_WRITES];
-
-    if (t->looks % MEMORY_EVERY_LOOKS == 0)
-        ask_about(reads, on_memory_said, t, STR("memory"));
-    if (t->looks % MEASURE_EVERY_LOOKS == MEASURE_EVERY_LOOKS - 1 && t->view.reads_replicas)
-        measure_all(t);
-    t->looks++;
-    if (t->sentinel != NULL && !redis_link_server(writes)->replica)
-        ask_about(writes, on_primary_said, t, STR("replication"));
-    if (redis_link_is_up(reads) && redis_link_server(reads)->replica)
-        ask_about(reads, on_replica_said, t, STR("replication"));
-    else if (redis_link_is_up(reads))
-        set_stale(t, NULL);
-}
-
-static void on_look(struct timer *timer)
-{
-    struct topology *t = LIST_ITEM(timer, struct topology, look);
-
-    timer_set(t->loop, &t->look, LOOK_EVERY_MS);
-    look_at(t);
-    prefer_replica(t);
 }
 
 /* --- links that went up or down --- */
@@ -469,9 +279,7 @@ void topology_up(struct topology *t, enum link_use use)
         end_switch(t);
     if (use == LINK_READS) {
         log_server(t);
-        t->looks = 0;
-        look_at(t); /* before anything is read there */
-        timer_set(t->loop, &t->look, LOOK_EVERY_MS);
+        lookout_begin(t);
     }
 }
 
@@ -517,7 +325,7 @@ void topology_lost(struct topology *t, enum link_use use, bool was_up, const cha
                                           redis_link_place(t->links[use]))
                           : NULL;
     if (n != NULL && !was_up)
-        n->avoid_until = loop_now_ms(t->loop) + AVOID_MS;
+        n->avoid_until = loop_now_ms(t->loop) + TOPOLOGY_AVOID_MS;
     /* A replica where a primary should be: this Sentinel may be behind the others. */
     if (redis_refusal_of(reason) == REFUSAL_READONLY && !was_up && sentinel_is_up(t->sentinel))
         sentinel_leave(t->sentinel, "what it calls a primary is a replica");
@@ -555,8 +363,7 @@ struct topology *topology_open(struct loop *l, const struct settings *s, struct 
     t->view.primary.offset = TOPOLOGY_UNKNOWN;
     snprintf(t->here.host, sizeof(t->here.host), "%s", url->host);
     t->here.port = url->unix_socket ? 0 : url->port;
-    timer_init(&t->look, on_look);
-    t->nearby = nearby_open(l, on_latency, t);
+    lookout_open(t);
     events.owner = t;
     if (url->sentinel_count > 0)
         t->sentinel = sentinel_open(l, url, t, guard, &events);
@@ -588,8 +395,7 @@ const struct topology_view *topology_see(struct topology *t)
 
 void topology_close(struct topology *t)
 {
-    timer_stop(&t->look);
-    nearby_close(t->nearby);
+    lookout_close(t);
     if (t->sentinel != NULL)
         sentinel_close(t->sentinel);
 }
@@ -598,6 +404,6 @@ void topology_free(struct topology *t)
 {
     if (t->sentinel != NULL)
         sentinel_free(t->sentinel);
-    nearby_free(t->nearby);
+    lookout_free(t);
     free(t);
 }

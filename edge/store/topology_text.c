@@ -132,6 +132,8 @@ void topology_write_json(const struct topology_view *v, struct buf *to)
     for (unsigned i = 0; i < v->replica_count; i++) {
         buf_add_text(to, i > 0 ? ",{" : "{");
         add_node(to, &v->replicas[i]);
+        buf_add_text(to, ",");
+        add_text(to, "link", v->replicas[i].link);
         add_number(to, "offset", v->replicas[i].offset);
         add_number(to, "behind_bytes", behind(v, &v->replicas[i]));
         add_number(to, "latency_us", v->replicas[i].latency_us);
@@ -154,7 +156,7 @@ static void draw_sentinels(const struct topology_view *v, struct buf *to)
     for (unsigned i = 0; i < v->sentinel_count; i++) {
         const struct topology_node *n = &v->sentinels[i];
 
-        buf_printf(to, "  sentinel  %-24s %s%s\n", place(&n->at, text),
+        buf_printf(to, "  sentinel    %-24s %s%s\n", place(&n->at, text),
                    v->asked_up && i == v->asked ? "listened to"
                    : n->healthy                 ? "known"
                                                 : "silent",
@@ -179,8 +181,8 @@ static void draw_replica(const struct topology_view *v, const struct topology_no
 
     buf_printf(to, "  %s replica %-24s", last ? "`--" : "|--", place(&n->at, text));
     buf_add_text(to, n->healthy ? " healthy" : " out of use");
-    if (!n->healthy && n->flags[0] != '\0')
-        buf_printf(to, " (%s)", n->flags);
+    if (!n->healthy && n->link[0] != '\0')
+        buf_printf(to, " (%s, link to the primary: %s)", n->flags, n->link);
     if (bytes != TOPOLOGY_UNKNOWN)
         buf_printf(to, ", %llu bytes behind", (unsigned long long)bytes);
     if (leads_to(&v->reads, n) && v->lag_ms != TOPOLOGY_UNKNOWN)
@@ -217,7 +219,8 @@ static void draw_switches(const struct topology_view *v, struct buf *to)
     for (unsigned i = first_switch(v); i < v->switch_count; i++) {
         const struct topology_switch *w = &v->switches[i % TOPOLOGY_SWITCHES_MAX];
 
-        buf_printf(to, "  switch    %s  %s -> %s", w->at, place(&w->from, from), place(&w->to, at));
+        buf_printf(to, "  switch      %s  %s -> %s", w->at, place(&w->from, from),
+                   place(&w->to, at));
         if (w->over)
             buf_printf(to, ", took %llu ms\n", (unsigned long long)w->took_ms);
         else

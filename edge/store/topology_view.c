@@ -29,6 +29,7 @@ static bool read_node(const redisReply *map, struct topology_node *to)
 {
     *to = (struct topology_node){ .latency_us = TOPOLOGY_UNKNOWN, .offset = TOPOLOGY_UNKNOWN };
     str_printable(redis_map_field(map, "flags"), to->flags, sizeof(to->flags));
+    str_printable(redis_map_field(map, "master-link-status"), to->link, sizeof(to->link));
     return redis_place_set(&to->at, redis_map_field(map, "ip"), redis_map_field(map, "port"));
 }
 
@@ -43,10 +44,10 @@ static bool has_flag(const struct topology_node *n, const char *flag)
 }
 
 /* Reachable for Sentinel, and in touch with its primary. */
-static bool is_healthy(const struct topology_node *n, const redisReply *map)
+static bool is_healthy(const struct topology_node *n)
 {
     return !has_flag(n, "s_down") && !has_flag(n, "o_down") && !has_flag(n, "disconnected") &&
-           str_equals(redis_map_field(map, "master-link-status"), STR("ok"));
+           strcmp(n->link, "ok") == 0;
 }
 
 void topology_take_replicas(struct topology_view *v, const redisReply *list, uint64_t now_ms)
@@ -60,7 +61,7 @@ void topology_take_replicas(struct topology_view *v, const redisReply *list, uin
 
         if (!read_node(map, &n))
             continue;
-        n.healthy = is_healthy(&n, map);
+        n.healthy = is_healthy(&n);
         n.offset = redis_map_number(map, "slave-repl-offset");
         known = topology_find(v->replicas, v->replica_count, &n.at);
         n.known_since = known != NULL && known->healthy ? known->known_since : now_ms;

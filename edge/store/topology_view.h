@@ -18,6 +18,7 @@
 struct topology_node {
     struct redis_place at;
     char flags[96];       /* as Sentinel says: "slave,s_down"; "" = not said */
+    char link[16];        /* of a replica to its primary, as Sentinel says: "ok" */
     bool healthy;         /* worth connecting to */
     uint64_t latency_us;  /* of a connection from here; TOPOLOGY_UNKNOWN */
     uint64_t offset;      /* of its replication; TOPOLOGY_UNKNOWN */

@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DOWN_AFTER_MS 700
+/* Sentinel connects anew once a second at most, and cuts its own connection too when it turns a node:
+ * with less than that it takes a node that it has just promoted for dead. */
+#define DOWN_AFTER_MS 1700
 
 static const char *make_dir(struct sentinels *c, struct scene *s, unsigned i)
 {

@@ -128,6 +128,28 @@ SCENARIO(replica, a_failover_under_a_replica_that_is_read_from)
     end();
 }
 
+/* Reading from the primary meanwhile, the edge must not stay with it when it is one no more. */
+SCENARIO(replica, a_failover_while_the_primary_is_read_from)
+{
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+
+    begin(2);
+    set_host(&c.nodes[0], "a.test", one);
+    await_get(&s, "a.test", "/", 200, "one");
+    redis_say(&c.nodes[1], "REPLICAOF 127.0.0.1 1");
+    await(leads("reads_from", &c.nodes[0]));
+    redis_reconnect(&c.nodes[1]);
+    redis_say(&c.nodes[1], "REPLICAOF 127.0.0.1 %u", c.nodes[0].port);
+    await_within(strcmp(redis_try(&c.sentinels[0], "SENTINEL FAILOVER mymaster"), "OK") == 0,
+                 30000);
+    cr_assert_eq(sentinels_primary(&c, &c.nodes[0]), &c.nodes[1]);
+    await_within(leads("reads_from", &c.nodes[1]), 3000);
+    redis_reconnect(&c.nodes[1]);
+    set_host(&c.nodes[1], "a.test", two);
+    await_get(&s, "a.test", "/", 200, "two");
+    end();
+}
+
 /* A plain URL has no other place to go to. */
 SCENARIO(replica, a_redis_that_becomes_a_replica_and_a_primary_again)
 {
