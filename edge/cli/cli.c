@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
     { "explain", "what an edge does with a request, and why", explain_verb },
     { "check", "what is wrong with the records, or with a file of commands", check_verb },
     { "wait", "until every edge has applied what was written", wait_verb },
+    { "accept", "what Redis has lost is gone for good: edges that hold back go on", accept_verb },
     { "edges", "the edges there are, and how they do", edges_verb },
     { "topology", "where Redis is: Sentinels, primary, replicas", topology_verb },
     { "health", "whether an edge may be sent clients: for health checks", health_verb },

@@ -10,6 +10,7 @@ int cli_run(int argc, char **argv);
 /* One file a verb; argv starts behind the verb. */
 int serve_verb(int argc, char **argv);
 int check_verb(int argc, char **argv);
+int accept_verb(int argc, char **argv);
 int wait_verb(int argc, char **argv);
 int edges_verb(int argc, char **argv);
 int topology_verb(int argc, char **argv);

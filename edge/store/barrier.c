@@ -24,6 +24,7 @@
 #define READ_MOST_COUNT 1000
 #define TOKENS_MOST 1024
 #define OLD_MS (60ull * 60 * 1000) /* nobody waits for an older one any more */
+#define ACCEPT_MS 60000
 #define ACK_MS "60000"
 
 enum token_step {
@@ -37,6 +38,7 @@ enum token_step {
 struct token {
     struct stream_id id;
     enum token_step step;
+    bool accept; /* what is held back is to be given up (`usher accept`) */
 };
 
 /* --- ids --- */
@@ -145,7 +147,7 @@ static void drop_first(struct barrier *b, size_t count)
 }
 
 /* Whoever waits for one that found no room sees it in usher:edge:<id>, by a newer one's. */
-static void add_token(struct barrier *b, struct stream_id id)
+static void add_token(struct barrier *b, struct stream_id id, bool accept)
 {
     if (b->count == TOKENS_MOST)
         drop_first(b, 1);
@@ -153,7 +155,7 @@ static void add_token(struct barrier *b, struct stream_id id)
         b->room = b->room ? b->room * 2 : 16;
         b->tokens = check_realloc(b->tokens, b->room * sizeof(*b->tokens));
     }
-    b->tokens[b->count++] = (struct token){ .id = id, .step = TOKEN_READ };
+    b->tokens[b->count++] = (struct token){ .id = id, .step = TOKEN_READ, .accept = accept };
 }
 
 /* --- reading the stream --- */
@@ -188,6 +190,20 @@ static bool take_id(const redisReply *entry, struct stream_id *id)
            stream_id_parse(str_slice(entry->element[0]->str, entry->element[0]->len), id);
 }
 
+/* One that stands there from before this edge looked may have been about another loss. */
+static bool says_accept(const struct barrier *b, const redisReply *entry, struct stream_id id)
+{
+    const redisReply *fields = entry->element[1];
+
+    if (b->from_start && id.ms + ACCEPT_MS < b->redis_ms)
+        return false;
+    for (size_t i = 0; fields->type == REDIS_REPLY_ARRAY && i + 1 < fields->elements; i += 2)
+        if (fields->element[i]->type == REDIS_REPLY_STRING &&
+            str_equals(str_from(fields->element[i]->str), STR("accept")))
+            return true;
+    return false;
+}
+
 /* A stream that was made anew by a Redis whose clock went back begins with smaller ids. */
 static void begin_anew_if_older(struct barrier *b, const redisReply *r)
 {
@@ -215,7 +231,7 @@ static void take_entries(struct store *s, const redisReply *r)
             (b->from_start && id.ms + OLD_MS < b->redis_ms))
             continue;
         if (b->count == 0 || stream_id_compare(id, b->tokens[b->count - 1].id) > 0)
-            add_token(b, id);
+            add_token(b, id, says_accept(b, r->element[i], id));
     }
     b->from_start = false;
 }
@@ -378,10 +394,29 @@ static void confirm(struct store *s)
         barrier_confirmed(s, s->barrier.confirming);
 }
 
+/* Redis is known to lack records, and somebody says that this is right. */
+static void obey_accept(struct store *s)
+{
+    struct barrier *b = &s->barrier;
+    bool said = false;
+
+    if (!redis_link_is_up(s->reader))
+        return;
+    for (size_t i = 0; i < b->count; i++)
+        if (b->tokens[i].accept && b->tokens[i].step == TOKEN_FENCED) {
+            b->tokens[i].accept = false;
+            said = true;
+        }
+    if (said)
+        store_accept(s);
+}
+
 void barrier_advance(struct store *s)
 {
     struct barrier *b = &s->barrier;
 
+    if (s->status.regressed)
+        obey_accept(s);
     if (b->count == 0 || is_held_back(s) || has(b, TOKEN_CONFIRMING))
         return;
     if (!has(b, TOKEN_MARKED) && move(b, TOKEN_FENCED, TOKEN_MARKED))

@@ -11,12 +11,20 @@
 struct post_office {
     struct changes *got[WORKERS][MAILS_MAX];
     unsigned count[WORKERS];
+    struct confirmation *confirmation;
+    unsigned asked;
 };
 
 static void post(void *owner, unsigned worker, struct mail *mail)
 {
     struct post_office *office = owner;
 
+    if (mail->kind == WORKER_CONFIRM) {
+        office->confirmation = ((struct confirm_mail *)mail)->confirmation;
+        office->asked++;
+        free(mail);
+        return;
+    }
     cr_assert_eq(mail->kind, WORKER_CHANGES);
     office->got[worker][office->count[worker]++] = ((struct changes_mail *)mail)->changes;
     free(mail);
@@ -173,4 +181,18 @@ Test(publish, what_was_never_let_go_is_freed_at_the_end)
     cr_assert_eq(office.count[0], 1, "what is discarded is told to nobody");
     publish_close(&p);
     cr_assert_eq(p.retired.count, 0);
+}
+
+Test(publish, a_confirmation_is_shared_by_all_workers_and_waits_for_each)
+{
+    struct post_office office = { 0 };
+    struct publisher p;
+
+    publish_open(&p, WORKERS, post, &office);
+    publish_confirm(&p, 42);
+    cr_assert_eq(office.asked, WORKERS);
+    cr_assert_eq(office.confirmation->number, 42);
+    cr_assert_eq(atomic_load(&office.confirmation->workers_left), WORKERS);
+    free(office.confirmation);
+    publish_close(&p);
 }
