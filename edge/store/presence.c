@@ -92,6 +92,17 @@ static void set_life(struct store *s, struct str key)
     redis_link_send(s->writer, on_written, 3, (struct str[]){ STR("PEXPIRE"), key, STR(LIFE_MS) });
 }
 
+static struct str flag(bool set)
+{
+    return set ? STR("1") : STR("0");
+}
+
+void presence_after_round(struct store *s)
+{
+    if (s->presence.announced && s->presence.said_regressed != s->status.regressed)
+        presence_announce(s);
+}
+
 void presence_say_barrier(struct store *s)
 {
     char id[STREAM_ID_TEXT_SIZE];
@@ -100,8 +111,11 @@ void presence_say_barrier(struct store *s)
 
     if (!s->presence.leaving) {
         stream_id_text(s->barrier.applied, id);
-        redis_link_send(s->writer, on_written, 4,
-                        (struct str[]){ STR("HSET"), k, STR("barrier"), str_from(id) });
+        s->presence.said_regressed = s->status.regressed;
+        redis_link_send(s->writer, on_written, 8,
+                        (struct str[]){ STR("HSET"), k, STR("barrier"), str_from(id),
+                                        STR("suspect"), flag(s->status.suspect), STR("regressed"),
+                                        flag(s->status.regressed) });
         set_life(s, k);
     }
     buf_free(&key);
@@ -186,6 +200,7 @@ static void add_state(struct store *s, struct buf *to)
     add_number(to, "records_bad", s->status.records_bad);
     add_number(to, "suspect", s->status.suspect);
     add_number(to, "regressed", s->status.regressed);
+    s->presence.said_regressed = s->status.regressed;
     add_number(to, "name_taken", p->name_taken);
 }
 

@@ -18,10 +18,11 @@ struct presence {
     uint64_t ping_sent_ns, lag_us; /* of the reading link; 0: not measured */
     uint64_t counted_requests, counted_faults, counted_ms;
     double requests_per_s, faults_per_s;
-    bool asking;     /* an announcement is under way */
-    bool announced;  /* once at least */
-    bool name_taken; /* another edge that runs has this name */
-    unsigned alone;  /* announcements in a row that found no other */
+    bool asking;         /* an announcement is under way */
+    bool said_regressed; /* in the last announcement */
+    bool announced;      /* once at least */
+    bool name_taken;     /* another edge that runs has this name */
+    unsigned alone;      /* announcements in a row that found no other */
     bool refusal_logged;
     bool leaving;
     void (*left)(void *owner);
@@ -32,6 +33,7 @@ void presence_init(struct store *s);
 void presence_free(struct store *s);
 void presence_announce(struct store *s);    /* now; the writing link has come up */
 void presence_say_barrier(struct store *s); /* the newest token that is applied */
+void presence_after_round(struct store *s); /* what others ask for may have changed */
 /* Signs off, as well as it can within a second; then calls `left`. */
 void presence_leave(struct store *s, void (*left)(void *owner), void *owner);
 

@@ -111,6 +111,7 @@ void sync_push(struct store *s, const redisReply *push)
     if (keys->type == REDIS_REPLY_NIL) {
         verify_begin(s);
         barrier_look_again(s);
+        presence_announce(s); /* that too is gone */
         return;
     }
     if (keys->type != REDIS_REPLY_ARRAY)
@@ -230,6 +231,7 @@ static void close_round(struct store *s)
         store_has_read(s);
     store_flush(s);
     barrier_advance(s);
+    presence_after_round(s);
     if (has_work(y))
         start(s);
 }
