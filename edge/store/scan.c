@@ -293,12 +293,12 @@ static bool has_new_deadline(const struct store *s, const struct record *r)
     return (due > r->expires_ms ? due - r->expires_ms : r->expires_ms - due) > 2000;
 }
 
-static void put(struct store *s, const struct record *r)
+static void put(struct store *s, const struct record *r, struct str value)
 {
     const struct reading *d = r->reading;
     struct disk_row row = { .family = (enum family)r->family,
                             .name = record_name(r),
-                            .value = str_slice(d->raw.ptr ? d->raw.ptr : "", d->raw.len) };
+                            .value = str_slice(value.ptr ? value.ptr : "", value.len) };
 
     if (d->ttl_ms >= 0)
         row.deadline_ms = clock_wall_ms() + (uint64_t)d->ttl_ms + 1;
@@ -309,6 +309,7 @@ void scan_judged(struct store *s, const struct record *r)
 {
     const struct reading *d = r->reading;
     enum family family = (enum family)r->family;
+    bool scanning = s->scan.state == SCAN_RUNNING || s->scan.state == SCAN_SETTLING;
 
     if (d->from_copy || r->verdict == VERDICT_WITHHELD)
         return;
@@ -319,11 +320,11 @@ void scan_judged(struct store *s, const struct record *r)
     if (copy_is_ready(s->copy)) {
         if (r->verdict == VERDICT_GONE && !is_doubtful(s, r))
             copy_delete(s->copy, family, record_name(r));
-        else if (r->verdict == VERDICT_GOOD ||
-                 (r->verdict == VERDICT_SAME && d->good &&
-                  (s->scan.state == SCAN_RUNNING || s->scan.state == SCAN_SETTLING ||
-                   has_new_deadline(s, r))))
-            put(s, r);
+        else if (r->bad && scanning && mirror_raw(r).ptr != NULL)
+            put(s, r, mirror_raw(r)); /* it went wrong before the copy had it */
+        else if (!r->bad && (r->verdict == VERDICT_GOOD || (r->verdict == VERDICT_SAME && d->good &&
+                                                            (scanning || has_new_deadline(s, r)))))
+            put(s, r, str_slice(d->raw.ptr, d->raw.len));
     }
     s->status.names = s->names.count;
     s->status.hosts = s->names.hosts;

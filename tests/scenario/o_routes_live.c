@@ -398,6 +398,42 @@ SCENARIO(live_rules, thousands_of_rules_and_services_of_one_tenant)
     scene_end(&s);
 }
 
+/* From the disk copy: from the first request on, what is denied is denied. */
+SCENARIO(live_rules, rules_and_defaults_hold_when_the_edge_starts_without_redis)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one"), *two = origin_start("two");
+
+    scene_start(&s, .without_edge = true);
+    s.options.flags[0] = "--state-dir";
+    s.options.flags[1] = kept_format("%s/state", s.dir);
+    scene_endpoint(&s, "web", o);
+    scene_redis(&s, "HSET usher:service:web owner acme");
+    scene_redis(&s, "HSET " ROUTES " no 'path /no/* deny' x 'path /x to service:web'");
+    scene_redis(&s, "SET usher:host:a.test tenant:acme");
+    scene_redis(&s, "HSET usher:defaults to %s retry_after 77", origin_at(two));
+    scene_redis(&s, "HSET usher:host:m.test status maintenance");
+    scene_edge_start(&s);
+    await_get(&s, "a.test", "/no/x", 403, NULL);
+    expect_get(&s, "a.test", "/x", 200, "one");
+    scene_redis(&s, "HSET " ROUTES " wrong 'path /no/* alow'");
+    await_error(&s, ROUTES, "wrong", "alow");
+    await(scene_metric(&s, "usher_state_complete") == 1 &&
+          scene_metric(&s, "usher_state_queued") == 0);
+    edge_stop(&s.edge);
+    redis_kill(&s.redis);
+    scene_edge_start(&s);
+    expect_get(&s, "a.test", "/no/x", 403, NULL);
+    expect_get(&s, "a.test", "/x", 200, "one");
+    expect_get(&s, "a.test", "/", 200, "two");
+    cr_assert_str_eq(({
+                         struct response r = scene_get(&s, "m.test", "/");
+                         response_field(&r, "retry-after");
+                     }),
+                     "77");
+    scene_end(&s);
+}
+
 /* Any bytes, of any type and length, in a record of any family. */
 SCENARIO(live_rules, no_value_hurts_anybody_else)
 {
