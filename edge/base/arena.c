@@ -2,7 +2,7 @@
  *
  * Owns:    its blocks.
  * Thread:  any, one at a time.
- * Used by: routing/record.c.
+ * Used by: routing (what a record decodes to).
  * Not here: text that grows (buf.c). */
 #include "base/arena.h"
 

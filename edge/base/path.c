@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: http/target.h (requests), routing (rules), fuzz and unit tests.
+ * Used by: proxy/exchange.c (requests), routing/rule_values.c (rules), explaining.
  * Not here: "//" taken as "/" (routing/route.c). */
 #include "base/path.h"
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/path.h"
 #include "control/explain_records.h"
 #include "http/framing.h"
 #include "http/serializer.h"
@@ -94,7 +95,7 @@ static enum fault read_path(struct explain_message *m, struct explanation *e)
 
     m->normal = check_alloc(path.len * PATH_ESCAPED + 1);
     m->matched = check_alloc(path.len * PATH_ESCAPED + 1);
-    m->normal_len = target_normal_path(path, m->normal, &same);
+    m->normal_len = path_normal(path, m->normal, &same);
     if (m->normal_len == 0)
         return FAULT_bad_request;
     memcpy(m->matched, m->normal, m->normal_len);

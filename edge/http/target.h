@@ -3,14 +3,13 @@
 #define HTTP_TARGET_H
 
 #include "base/fault.h"
-#include "base/path.h"
 #include "http/head.h"
 
 #define TARGET_HOST_MAX 253
 
 struct target {
     struct str authority; /* as sent: goes on as Host; borrows from the head */
-    struct str path;      /* as sent, without query */
+    struct str path;      /* as sent, without query; base/path.h has its normal form */
     struct str query;     /* behind the '?'; ptr NULL when there is none */
     uint8_t host_len;
     char host[TARGET_HOST_MAX +
@@ -19,12 +18,6 @@ struct target {
 
 /* FAULT_NONE, bad_request, bad_host or not_implemented (CONNECT). */
 enum fault target_read(const struct head *h, struct target *t);
-
-/* As path_normal. */
-static inline size_t target_normal_path(struct str path, char *to, bool *same)
-{
-    return path_normal(path, to, same);
-}
 
 /* Writes `host` (a Host field's value) without port and trailing dot in lower case; 0 when it is
  * neither a name nor an address literal (RFC 9110 4.2). */

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/path.h"
 #include "http/parser.h"
 #include "proxy/access_line.h"
 #include "proxy/match.h"
@@ -382,7 +383,7 @@ static enum fault keep_head(struct exchange *x)
         normal = malloc(x->path.len * PATH_ESCAPED + 1);
     if (normal == NULL)
         return FAULT_out_of_memory;
-    len = target_normal_path(x->path, normal, &same);
+    len = path_normal(x->path, normal, &same);
     if (len > 0 && !same) {
         x->path_copy = malloc(len);
         if (x->path_copy != NULL)

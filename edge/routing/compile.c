@@ -2,7 +2,7 @@
  *
  * Owns:    nothing; who asked for the object owns it.
  * Thread:  control (pure: any would do).
- * Used by: store/judge.c.
+ * Used by: store/objects.c.
  * Not here: reading fields (record.c); rules (compile_routes.c). */
 #include "routing/compile.h"
 

@@ -2,7 +2,7 @@
  *
  * Owns:    nothing; who asked for the object owns it, with its compiled patterns.
  * Thread:  control (pure: any would do).
- * Used by: store/judge.c.
+ * Used by: store/objects.c.
  * Not here: finding the rule of a request (match.c). */
 #include <stdlib.h>
 

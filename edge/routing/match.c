@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: proxy/exchange.c, explaining.
+ * Used by: proxy/match.c, control/explain.c.
  * Not here: the index (compile_routes.c); bounds on patterns (regex.c). */
 #include "routing/match.h"
 

@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: rule_values.c (rules' paths), proxy/exchange.c (requests').
+ * Used by: rule_values.c (rules' paths), proxy/match.c (requests').
  * Not here: finding a rule (match.c); its text (route_text.c). */
 #include "routing/route.h"
 

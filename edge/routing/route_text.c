@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: explaining, the admin port.
+ * Used by: control/explain.c, cli/route_list.c.
  * Not here: reading such text (rule.c). */
 #include <stdio.h>
 

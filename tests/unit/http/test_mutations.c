@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
+#include "base/path.h"
 #include "base/random.h"
 #include "http/framing.h"
 #include "http/parser.h"
@@ -107,7 +108,7 @@ Test(mutations, what_is_let_through_is_read_in_one_way)
         bytes = malloc(len);
         memcpy(bytes, text, len);
         if (read_request(&in, bytes, len)) {
-            size_t path_len = target_normal_path(in.target.path, path, &same);
+            size_t path_len = path_normal(in.target.path, path, &same);
             struct request_out out = { .method = parser_method_name(in.head.method),
                                        .path = str_slice(path, path_len),
                                        .query = in.target.query,

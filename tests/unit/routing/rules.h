@@ -31,6 +31,9 @@ const char *rules_met_first(const struct routes *routes, const struct asking *as
 const char *rules_refused(const struct routes *routes, const char *name,
                           const struct asking *asking);
 
+/* The same, of a request in words: GETS(routes, .path = "/a", .method = "PUT"). */
+#define GETS(of, ...) rules_met(of, &(const struct asking){ __VA_ARGS__ })
+
 #define RULES(...) ((const struct text_rule[]){ __VA_ARGS__ })
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
