@@ -25,6 +25,9 @@ static void begin(void)
     cr_assert_eq(mkdir(kept_format("%s/acl", s.dir), 0700), 0);
     redis_start_configured(&redis, kept_format("%s/acl", s.dir), 0, false,
                            kept_format("include %s/schema/acl.conf\n", here));
+    cr_assert_eq(mkdir(kept_format("%s/state", s.dir), 0700), 0);
+    s.options.flags[0] = "--state-dir"; /* with it, the first sync reads everything */
+    s.options.flags[1] = kept_format("%s/state", s.dir);
     s.options.redis = kept_format("redis://usher-edge:change-me@127.0.0.1:%u", redis.port);
     s.options.unready = false;
 }
