@@ -5,20 +5,23 @@
  * Used by: bench/run
  * Not here: starting what it measures
  *
- *   change PROXY REDIS KEY ORIGIN-A ORIGIN-B HOST COUNT      addresses are IPV4:PORT
+ *   change PROXY REDIS KEY ORIGIN-A ORIGIN-B HOST COUNT [FIELD [DATABASE]]
+ *                                                          addresses are IPV4:PORT
  *
- * KEY holds one of the two origins, which answer with "Origin: a" and "Origin: b"; COUNT times it is
- * set to the other. CONNS connections ask in turn, one every STEP_NS. SO_REUSEPORT spreads them over
+ * KEY (or FIELD of it, a hash) holds one of the two origins, which answer with "Origin: a" and
+ * "Origin: b"; COUNT times it is set to the other. CONNS connections ask in turn, one every STEP_NS. SO_REUSEPORT spreads them over
  * the workers: with two, all on one is one chance in 32768. Prints one line of name=value pairs,
  * milliseconds after the reply to SET:
  *   live   the last answer from the old origin arrived (0: none after the reply)
  *   all    every connection had an answer from the new one; up to CONNS * STEP_NS later than live
  *   sent   like live, but from the moment SET was sent
+ *   slow   the longest that any answer took from its request on, until all were renewed
  */
 #include "loopback.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +39,7 @@ enum { CONNS = 16, ROOM = 4096, MOST_CHANGES = 100000 };
 struct conn {
     int fd;
     bool asked, renewed; /* waits for an answer; has met the new origin since the change */
+    uint64_t asked_at;
     size_t filled;
     char in[ROOM];
 };
@@ -48,10 +52,11 @@ struct change {
     char request[512];
     size_t request_size;
     char now_served; /* the origin that KEY names: 'a' or 'b' */
-    uint64_t sent_at, replied_at, last_old_at, all_at;
+    uint64_t sent_at, replied_at, last_old_at, all_at, slowest;
     unsigned renewed;
     uint64_t answers, errors;
     double live[MOST_CHANGES], all[MOST_CHANGES], sent[MOST_CHANGES];
+    double slow[MOST_CHANGES];
 };
 
 static void watch(struct change *c, int fd, void *who)
@@ -84,6 +89,8 @@ static void take_answer(struct change *c, struct conn *k)
         return;
     }
     uint64_t now = loopback_now_ns();
+    if (now - k->asked_at > c->slowest)
+        c->slowest = now - k->asked_at;
     if (origin[9] != c->now_served) {
         c->errors += k->renewed; /* it went back */
         c->last_old_at = now;
@@ -99,8 +106,9 @@ static void take_reply(struct change *c)
     char reply[64];
     ssize_t got = recv(c->redis, reply, sizeof(reply), 0);
 
-    if (got != 5 || memcmp(reply, "+OK\r\n", 5))
-        loopback_die("change: Redis did not say OK to SET");
+    bool good = got == 5 && !memcmp(reply, "+OK\r\n", 5);
+    if (!good && (got != 4 || reply[0] != ':'))
+        loopback_die("change: Redis did not take it: %.*s", (int)got, reply);
     c->replied_at = loopback_now_ns();
 }
 
@@ -113,6 +121,8 @@ static void turn(struct change *c)
     if (now >= c->next_at) {
         struct conn *k = &c->conns[c->next++ % CONNS];
         c->next_at = now + STEP_NS;
+        if (!k->asked)
+            k->asked_at = now;
         if (!k->asked &&
             send(k->fd, c->request, c->request_size, MSG_NOSIGNAL) != (ssize_t)c->request_size)
             loopback_die("change: cannot ask");
@@ -128,12 +138,16 @@ static void turn(struct change *c)
     }
 }
 
-static void set(struct change *c, const char *key, const char *value)
+static void set(struct change *c, const char *key, const char *field, const char *value)
 {
     char out[512];
-    int size = snprintf(out, sizeof(out), "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n",
-                        strlen(key), key, strlen(value), value);
+    int size = field ? snprintf(out, sizeof(out),
+                                "*4\r\n$4\r\nHSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n",
+                                strlen(key), key, strlen(field), field, strlen(value), value)
+                     : snprintf(out, sizeof(out), "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n",
+                                strlen(key), key, strlen(value), value);
 
+    c->slowest = 0;
     c->replied_at = c->last_old_at = c->all_at = 0;
     c->renewed = 0;
     for (unsigned i = 0; i < CONNS; i++)
@@ -162,13 +176,14 @@ static double ms_between(uint64_t from, uint64_t to)
     return to > from ? (double)(to - from) / 1e6 : 0;
 }
 
-static void run(struct change *c, const char *key, const char *const origin[2], unsigned count)
+static void run(struct change *c, const char *key, const char *field, const char *const origin[2],
+                unsigned count)
 {
     unsigned done = 0, lost = 0, seed = (unsigned)loopback_now_ns();
 
     for (unsigned i = 0; i < count; i++) {
         c->now_served = i % 2 ? 'a' : 'b';
-        set(c, key, origin[i % 2 ? 0 : 1]);
+        set(c, key, field, origin[i % 2 ? 0 : 1]);
         while ((!c->replied_at || c->renewed < CONNS) && loopback_now_ns() < c->sent_at + LOST_NS)
             turn(c);
         if (!c->replied_at || c->renewed < CONNS) {
@@ -176,6 +191,7 @@ static void run(struct change *c, const char *key, const char *const origin[2], 
         } else {
             c->live[done] = ms_between(c->replied_at, c->last_old_at);
             c->all[done] = ms_between(c->replied_at, c->all_at);
+            c->slow[done] = (double)c->slowest / 1e6;
             c->sent[done++] = ms_between(c->sent_at, c->last_old_at);
         }
         /* Not in step with anything: 2 to 18 ms, in which nobody may go back. */
@@ -189,20 +205,36 @@ static void run(struct change *c, const char *key, const char *const origin[2], 
     print_figures("live", c->live, done);
     print_figures("all", c->all, done);
     print_figures("sent", c->sent, done);
+    print_figures("slow", c->slow, done);
     putchar('\n');
+}
+
+static void choose_database(int redis, unsigned database)
+{
+    struct pollfd ready = { .fd = redis, .events = POLLOUT };
+    char words[32];
+    int size = snprintf(words, sizeof(words), "SELECT %u\r\n", database);
+
+    if (poll(&ready, 1, 2000) != 1 || send(redis, words, (size_t)size, MSG_NOSIGNAL) != size)
+        loopback_die("change: cannot reach Redis");
+    ready.events = POLLIN;
+    if (poll(&ready, 1, 2000) != 1 || recv(redis, words, sizeof(words), 0) != 5 || words[0] != '+')
+        loopback_die("change: Redis has no data base %u", database);
 }
 
 int main(int argc, char **argv)
 {
     static struct change c;
 
-    if (argc != 8)
-        loopback_die("usage: change PROXY REDIS KEY ORIGIN-A ORIGIN-B HOST COUNT");
+    if (argc < 8 || argc > 10)
+        loopback_die(
+            "usage: change PROXY REDIS KEY ORIGIN-A ORIGIN-B HOST COUNT [FIELD [DATABASE]]");
     signal(SIGPIPE, SIG_IGN);
     struct sockaddr_in proxy = loopback_address(argv[1]), redis = loopback_address(argv[2]);
     unsigned count = (unsigned)loopback_number("COUNT", argv[7], 1, MOST_CHANGES);
     c.epoll = epoll_create1(EPOLL_CLOEXEC);
     c.redis = loopback_connect(&redis, NULL);
+    choose_database(c.redis, argc > 9 ? (unsigned)loopback_number("DATABASE", argv[9], 0, 15) : 0);
     watch(&c, c.redis, NULL);
     for (unsigned i = 0; i < CONNS; i++) {
         c.conns[i].fd = loopback_connect(&proxy, NULL);
@@ -211,6 +243,6 @@ int main(int argc, char **argv)
     c.request_size = (size_t)snprintf(c.request, sizeof(c.request),
                                       "GET /small HTTP/1.1\r\nHost: %s\r\n\r\n", argv[6]);
     const char *const origin[2] = { argv[4], argv[5] };
-    run(&c, argv[3], origin, count);
+    run(&c, argv[3], argc > 8 ? argv[8] : NULL, origin, count);
     return 0;
 }
