@@ -73,10 +73,11 @@ static void answer_store(struct control *c, struct admin_exchange *x)
     else if (ready && !s->up)
         buf_add_text(&body, "serving from memory: Redis is away\n");
     if (s->regressed)
-        buf_printf(&body,
-                   "held back: %llu of the known hosts are missing in Redis; \"usher accept\" "
-                   "believes that they are gone\n",
-                   (unsigned long long)s->missing_hosts);
+        buf_printf(
+            &body,
+            "held back: %llu of the known hosts are missing in Redis; \"usher accept\" (or POST /accept) "
+            "believes that they are gone\n",
+            (unsigned long long)s->missing_hosts);
     if (s->syncing)
         buf_printf(&body, "sync: %llu of about %llu keys\n", (unsigned long long)s->sync_keys,
                    (unsigned long long)s->sync_of);
