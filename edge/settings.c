@@ -113,7 +113,7 @@ static const struct row rows[] = {
       "none)" },
     { "start-wait", "TIME", KIND_TIME, AT(start_wait_ms), 0, HOUR_MS, "1s",
       "at start, Redis has so long before the copy in --state-dir answers in its place" },
-    { "sync-rate", "N/s", KIND_RATE, AT(sync_rate), 10, 10000000, "40000",
+    { "sync-rate", "N/s", KIND_RATE, AT(sync_rate), 10, 10000000, "100000",
       "keys gone over when all of Redis is looked at: at start, and after the link was lost" },
     { "worker-hosts", "N", KIND_COUNT, AT(worker_hosts), 16, 10000000, "200000",
       "hosts that each worker remembers" },

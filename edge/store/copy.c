@@ -11,12 +11,14 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/copy_state.h"
 
 #define QUEUE_MOST_BYTES (32u << 20)
 #define QUEUE_ROOM_BYTES (4u << 20) /* beyond it, those who can wait do */
 #define CLOSE_SECONDS 5
+#define STALLED_MS 500
 
 static struct str key_of(const struct change *g)
 {
@@ -315,11 +317,19 @@ void copy_walk_free(struct copy_walk *w)
     free(w);
 }
 
+/* A disk that holds the writer up would hold control up, too. */
+static bool is_stalled(const struct copy *c)
+{
+    uint64_t since = atomic_load(&c->busy_since);
+
+    return since != 0 && clock_now_ms() - since > STALLED_MS;
+}
+
 bool copy_fetch(struct copy *c, enum family family, struct str name, struct buf *value)
 {
     uint64_t deadline_ms;
 
-    if (!copy_is_ready(c))
+    if (!copy_is_ready(c) || is_stalled(c))
         return false;
     c->fetch = copy_reopen(c, c->fetch, &c->fetch_opened);
     return copy_get(c, c->fetch, family, name, value, &deadline_ms);

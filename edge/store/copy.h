@@ -82,7 +82,7 @@ void copy_ask(struct copy *c, struct copy_request *r);
 void copy_walk_on(struct copy *c, struct copy_walk *w); /* NULL: from the first row */
 void copy_walk_free(struct copy_walk *w);
 
-/* Waits for the disk. False: there is no such row. */
+/* Waits for the disk, but not for one that is seen to stall. False: no such row is known. */
 bool copy_fetch(struct copy *c, enum family family, struct str name, struct buf *value);
 
 #endif

@@ -46,8 +46,9 @@ struct copy {
 
     atomic_uint opened; /* how often; 0: not yet */
     atomic_bool ready, settled;
-    int lock_fd;        /* writer */
-    struct disk *fetch; /* control: for copy_fetch */
+    atomic_uint_fast64_t busy_since; /* monotonic ms: the writer waits for the disk since; 0: not */
+    int lock_fd;                     /* writer */
+    struct disk *fetch;              /* control: for copy_fetch */
     unsigned fetch_opened;
     bool stuck;
 };

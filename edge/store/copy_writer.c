@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/copy_state.h"
 
@@ -260,7 +261,9 @@ static bool write_some(struct copy *c, struct disk *d, bool *dirty)
     else if (all)
         complete = c->complete;
     pthread_mutex_unlock(&c->lock);
+    atomic_store(&c->busy_since, clock_now_ms());
     result = write_batch(d, &batch, complete);
+    atomic_store(&c->busy_since, 0);
     if (result == DISK_DAMAGED)
         copy_say_damaged(c, disk_reason(d));
     else if (result == DISK_FAILED)
