@@ -51,6 +51,19 @@ static void run_as_writer(int expected, const char *verb, const char *flag, cons
     cr_assert_eq(code, expected, "usher %s ended with %d: %s%s", verb, code, out, err);
 }
 
+/* Some words of a verb, up to a NULL. */
+static void say_as_writer(const char *verb, const char *a, const char *b, const char *c,
+                          const char *d)
+{
+    const char *url = kept_format("redis://usher-writer:change-me@127.0.0.1:%u", redis.port);
+    char *out, *err;
+    int code =
+        process_run((const char *[]){ edge_program(), verb, "--redis", url, a, b, c, d, NULL },
+                    NULL, &out, &err);
+
+    cr_assert_eq(code, 0, "usher %s %s ended with %d: %s%s", verb, a, code, out, err);
+}
+
 SCENARIO(acl, an_edge_may_do_all_that_it_does)
 {
     struct origin *one = origin_start("one");
@@ -104,7 +117,7 @@ SCENARIO(acl, an_edge_may_not_write_configuration_nor_a_writer_what_edges_say)
                                         "GET other:key" };
     static const char *const writer[] = {
         "HSET usher:errors a b", "DEL usher:edges",        "FLUSHDB",
-        "EVAL 'return 1' 0",     "CONFIG SET maxmemory 1", "SET other:key x"
+        "FUNCTION FLUSH",        "CONFIG SET maxmemory 1", "SET other:key x"
     };
 
     begin();
@@ -128,6 +141,15 @@ SCENARIO(acl, a_writer_may_run_the_verbs)
     run_as_writer(1, "check", "--json", NULL);
     run_as_writer(0, "edges", "--json", NULL);
     run_as_writer(0, "topology", "--json", NULL);
+    /* the verbs that write records, and what they leave in the history */
+    say_as_writer("route", "add", "acme", "tea", "path /tea respond 418");
+    say_as_writer("route", "ls", "acme", NULL, NULL);
+    say_as_writer("history", "acme", NULL, NULL, NULL);
+    say_as_writer("rollback", "acme", NULL, NULL, NULL);
+    cr_assert_str_eq(redis_say(&redis, "EXISTS usher:routes:acme"), "0");
+    say_as_writer("tenant", "show", "acme", NULL, NULL);
+    say_as_writer("explain", "http://b.test/", NULL, NULL, NULL);
+    say_as_writer("tenant", "rm", "acme", "--yes", NULL);
     expect_no_denial();
     scene_end(&s);
     redis_free(&redis);
