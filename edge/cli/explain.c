@@ -13,6 +13,7 @@
 #include "cli/verb_flags.h"
 #include "cli/verb_redis.h"
 #include "control/explain.h"
+#include "store/disk_records.h"
 #include "store/redis_records.h"
 
 #define STATUS_UNREAD 202
@@ -88,6 +89,39 @@ static int explain_from_redis(struct arguments *a, const struct explain_request 
     explain_free(&e);
     redis_records_free(&records);
     redis_client_close(client);
+    return code;
+}
+
+/* --- from the copy on disk --- */
+
+static int explain_from_disk(struct arguments *a, const struct explain_request *request)
+{
+    char error[DISK_RECORDS_ERROR_SIZE];
+    const char *dir = a->settings.state_dir;
+    struct disk_records *records = disk_records_open(dir, str_from(a->settings.prefix), error);
+    struct guard guard;
+    struct explain_source source = {
+        .in_force = true, .guard = &guard, .settings = &a->settings, .from = "the copy on disk"
+    };
+    struct explanation e;
+    int code = 0;
+
+    if (records == NULL) {
+        fprintf(stderr, "usher explain: %s\n", error);
+        return CLI_EXIT_FAILED;
+    }
+    verb_redis_guard(&guard, &a->settings);
+    source.records = disk_records_source(records);
+    explain(&e, &source, request);
+    if (e.unread) {
+        fprintf(stderr, "usher explain: " STR_FMT "\n",
+                STR_ARG(e.records[e.records_count - 1].says));
+        code = CLI_EXIT_FAILED;
+    } else {
+        write_out(&e, a->json);
+    }
+    explain_free(&e);
+    disk_records_close(records);
     return code;
 }
 
@@ -167,7 +201,10 @@ static int run(struct arguments *a)
             return complain("--header: 'NAME: VALUE' must follow");
         request.headers[request.header_count++] = str_from(a->headers.words[i]);
     }
-    return a->admin != NULL ? explain_from_edge(a, &request) : explain_from_redis(a, &request);
+    if (a->admin != NULL)
+        return explain_from_edge(a, &request);
+    return a->settings.state_dir[0] != '\0' ? explain_from_disk(a, &request)
+                                            : explain_from_redis(a, &request);
 }
 
 int explain_verb(int argc, char **argv)
@@ -192,9 +229,8 @@ int explain_verb(int argc, char **argv)
             "fields, each\nrule, the endpoints, what is sent, or the fault it comes to. No request "
             "is made.\n",
         .flags = flags,
-        .settings =
-            "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
-            "allow-endpoints",
+        .settings = "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
+                    "allow-endpoints state-dir",
         .words_least = 1,
         .words_most = 1,
     };

@@ -20,7 +20,6 @@
 #include "base/check.h"
 #include "base/checksum.h"
 
-#define FILE_NAME "state.db"
 #define VERSION 1
 #define BUSY_MS 2000
 #define ROW_MAX (64 << 20)
@@ -97,7 +96,7 @@ const char *disk_reason(const struct disk *d)
 
 static void path_of(const char *dir, const char *suffix, char *to, size_t size)
 {
-    snprintf(to, size, "%s/" FILE_NAME "%s", dir, suffix);
+    snprintf(to, size, "%s/" DISK_FILE_NAME "%s", dir, suffix);
 }
 
 struct disk *disk_open(const char *dir, struct str prefix)

@@ -9,6 +9,7 @@
 #include "routing/record.h"
 
 #define DISK_KEY_MAX 1100
+#define DISK_FILE_NAME "state.db" /* in the folder */
 
 struct disk;
 

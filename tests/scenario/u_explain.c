@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -429,6 +430,34 @@ SCENARIO(explain, a_running_edge_tells_of_the_version_in_force)
     cr_assert(has(said.out, "got \"asleep\"") && has(said.out, "answer     the endpoint's"), "%s",
               said.out);
     cr_assert(has(verb_say(&s, "explain http://a.test/").out, "503 bad_record"), "from Redis");
+    scene_end(&s);
+}
+
+SCENARIO(explain, the_copy_on_disk_tells_without_redis_and_without_an_edge)
+{
+    static struct scene s;
+    struct verb_said said;
+    const char *dir;
+
+    scene_start(&s, .without_edge = true);
+    dir = kept_format("%s/state", s.dir);
+    cr_assert_eq(mkdir(dir, 0700), 0);
+    cr_assert_eq(verb_say(&s, "explain http://a.test/ --state-dir %s", dir).code, 1);
+    scene_redis(&s, "HSET usher:tenant:acme to 10.0.0.1:80");
+    scene_redis(&s, "HSET usher:routes:acme no 'path /no/* deny'");
+    scene_redis(&s, "SET usher:host:a.test tenant:acme");
+    s.options.flags[0] = "--state-dir";
+    s.options.flags[1] = dir;
+    scene_edge_start(&s);
+    await(has(verb_say(&s, "explain http://a.test/no/x --state-dir %s", dir).out, "403 denied"));
+    edge_stop(&s.edge);
+    redis_kill(&s.redis);
+    said = verb_say(&s, "explain http://a.test/yes --state-dir %s", dir);
+    cr_assert_eq(said.code, 0, "%s", said.err);
+    cr_assert(has(said.out, "10.0.0.1:80  weight 1, 100% of the requests"), "%s", said.out);
+    cr_assert(has(said.out, "the copy on disk"), "%s", said.out);
+    cr_assert(
+        has(verb_say(&s, "explain http://b.test/ --state-dir %s", dir).out, "404 unknown_host"));
     scene_end(&s);
 }
 
