@@ -229,8 +229,9 @@ int explain_verb(int argc, char **argv)
             "fields, each\nrule, the endpoints, what is sent, or the fault it comes to. No request "
             "is made.\n",
         .flags = flags,
-        .settings = "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
-                    "allow-endpoints state-dir",
+        .settings =
+            "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
+            "allow-endpoints state-dir",
         .words_least = 1,
         .words_most = 1,
     };
