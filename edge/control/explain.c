@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "control/explain_records.h"
 #include "control/explain_sent.h"
 #include "routing/compile.h"
@@ -254,6 +255,24 @@ static void explain_rule(struct walk *w, const struct route *r, const struct rou
     explain_add(w->e, rules, rule);
 }
 
+/* What is denied in the other reading of a raw path is denied. */
+static void look_otherwise(struct walk *w, struct route_request *q, struct route_scratch *scratch)
+{
+    struct str path = w->message.target.path;
+    char *forms = check_alloc(4 * path.len + 1);
+    const struct route *met = NULL;
+
+    q->path = route_path_otherwise(path, forms);
+    if (q->path.len > 0)
+        met = routes_match(w->routes, q, scratch);
+    if (met != NULL && met->action.kind == ACTION_DENY && met != w->route) {
+        remark(w, STR("path=raw: the endpoint may take // as / before it removes dot segments; the "
+                      "rule is met by the path read so"));
+        w->route = met;
+    }
+    free(forms);
+}
+
 static void match(struct walk *w)
 {
     struct route_request q = explain_message_route_request(&w->message);
@@ -268,6 +287,8 @@ static void match(struct walk *w)
                STR("the index of the rules and the rules one by one disagree: a mistake of usher"));
         w->route = met;
     }
+    if (w->raw)
+        look_otherwise(w, &q, scratch);
     route_scratch_free(scratch);
 }
 

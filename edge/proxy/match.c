@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/path.h"
 #include "http/parser.h"
 #include "proxy/exchange.h"
 #include "proxy/worker_state.h"
@@ -131,18 +130,11 @@ static struct str form_of(struct str path, char *to)
  * "..": that is another path, and what is denied must be denied in either reading. */
 static const struct route *denied_otherwise(struct exchange *x, struct route_request *q)
 {
-    struct worker *w = x->w;
-    const struct route *route;
-    struct str raw = x->target.path;
-    char *normal = w->path_form + raw.len;
-    bool same;
+    const struct route *route = NULL;
 
-    if (memmem(raw.ptr, raw.len, "//", 2) == NULL)
-        return NULL;
-    raw = form_of(raw, w->path_form);
-    q->path = str_slice(normal, path_normal(raw, normal, &same));
-    q->path.len = route_path_form(normal, q->path.len);
-    route = q->path.len > 0 ? routes_match(x->routes, q, w->route_scratch) : NULL;
+    q->path = route_path_otherwise(x->target.path, x->w->path_form);
+    if (q->path.len > 0)
+        route = routes_match(x->routes, q, x->w->route_scratch);
     return route != NULL && route->action.kind == ACTION_DENY ? route : NULL;
 }
 

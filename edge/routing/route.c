@@ -7,6 +7,7 @@
 #include "routing/route.h"
 
 #include "base/check.h"
+#include "base/path.h"
 
 size_t route_path_form(char *path, size_t len)
 {
@@ -16,6 +17,19 @@ size_t route_path_form(char *path, size_t len)
         if (path[i] != '/' || out == 0 || path[out - 1] != '/')
             path[out++] = path[i];
     return out;
+}
+
+struct str route_path_otherwise(struct str path, char *scratch)
+{
+    char *normal = scratch + path.len;
+    size_t len;
+    bool same;
+
+    if (memmem(path.ptr, path.len, "//", 2) == NULL)
+        return str_slice(normal, 0);
+    memcpy(scratch, path.ptr, path.len);
+    len = path_normal(str_slice(scratch, route_path_form(scratch, path.len)), normal, &same);
+    return str_slice(normal, route_path_form(normal, len));
 }
 
 const struct split_part *action_split(const struct action *action, uint64_t hash)

@@ -30,10 +30,12 @@ static unsigned roll(unsigned sides)
 
 #define PICK(list) list[roll(sizeof(list) / sizeof((list)[0]))]
 
-static const char *const paths[] = { "/",      "/a",        "/a/b",     "/a/b/c",
-                                     "/api",   "/api/v1/x", "/api/",    "/x.html",
-                                     "/admin", "/%61pi/v1", "/api//v1", "/a/../api/v2",
-                                     "/A",     "//api",     "/a%2Fb",   "/api/%2e%2e/admin" };
+static const char *const paths[] = { "/",        "/x//../a",     "/api//..//a/b",
+                                     "/a",       "/a/b",         "/a/b/c",
+                                     "/api",     "/api/v1/x",    "/api/",
+                                     "/x.html",  "/admin",       "/%61pi/v1",
+                                     "/api//v1", "/a/../api/v2", "/A",
+                                     "//api",    "/a%2Fb",       "/api/%2e%2e/admin" };
 static const char *const path_conditions[] = { "path /a",        "path /a/*",     "path /api/*",
                                                "path /api/v1/*", "path /admin/*", "path ~^/a.b",
                                                "path ~html$",    "path /*",       "" };

@@ -103,3 +103,22 @@ Test(routing_rewrite, shares_are_as_the_weights_say)
     cr_expect_eq(seen[1], 0);
     cr_expect_eq(seen[0] + seen[2], 20000);
 }
+
+static const char *otherwise(const char *path)
+{
+    static char scratch[512];
+    struct str form = route_path_otherwise(str_from(path), scratch);
+
+    scratch[form.ptr - scratch + (ptrdiff_t)form.len] = '\0';
+    return form.ptr;
+}
+
+Test(routing_rewrite, the_other_reading_of_a_raw_path)
+{
+    cr_expect_str_eq(otherwise("/x/../admin"), ""); /* there is but one */
+    cr_expect_str_eq(otherwise("/x//../admin"), "/admin");
+    cr_expect_str_eq(otherwise("/x//%2e%2e/%61"), "/a");
+    cr_expect_str_eq(otherwise("//a//b//"), "/a/b/");
+    cr_expect_str_eq(otherwise("//../..//a"), "/a");
+    cr_expect_str_eq(otherwise("//%00"), "");
+}
