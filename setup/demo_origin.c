@@ -2,10 +2,11 @@
  *
  * Owns:    one listening socket; a thread for each connection
  * Thread:  any
- * Used by: setup/run
+ * Used by: setup/run, docker/demo.Dockerfile
  * Not here: anything a test relies on (tests/harness has its own)
  *
  *   demo_origin NAME PORT     listens on 127.0.0.1:PORT, or where the kernel likes if that is taken; prints the port
+ *   demo_origin NAME IP:PORT  listens there, or nowhere
  *   /            what came: method, path, header fields
  *   /slow        the same, two seconds later
  *   /stream      ten server-sent events, one a second
@@ -241,17 +242,25 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static int listen_on(uint16_t port)
+/* `place`: PORT or IP:PORT */
+static int listen_on(const char *place)
 {
-    struct sockaddr_in where = { .sin_family = AF_INET, .sin_port = htons(port) };
+    struct sockaddr_in where = { .sin_family = AF_INET };
+    const char *colon = strchr(place, ':');
+    char ip[INET_ADDRSTRLEN];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
     socklen_t length = sizeof(where);
 
-    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    snprintf(ip, sizeof(ip), "%.*s", colon ? (int)(colon - place) : 9, colon ? place : "127.0.0.1");
+    where.sin_port = htons((uint16_t)strtoul(colon ? colon + 1 : place, NULL, 10));
+    if (fd < 0 || inet_pton(AF_INET, ip, &where.sin_addr) != 1) {
+        errno = fd < 0 ? errno : EINVAL;
+        return -1;
+    }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     if (bind(fd, (struct sockaddr *)&where, sizeof(where)) != 0 || listen(fd, 1024) != 0) {
         close(fd);
-        return port ? listen_on(0) : -1;
+        return colon || where.sin_port == 0 ? -1 : listen_on("0");
     }
     getsockname(fd, (struct sockaddr *)&where, &length);
     printf("%u\n", (unsigned)ntohs(where.sin_port));
@@ -265,10 +274,10 @@ int main(int argc, char **argv)
     int listening;
 
     if (argc != 3) {
-        fprintf(stderr, "usage: demo_origin NAME PORT\n");
+        fprintf(stderr, "usage: demo_origin NAME [IP:]PORT\n");
         return 2;
     }
-    listening = listen_on((uint16_t)strtoul(argv[2], NULL, 10));
+    listening = listen_on(argv[2]);
     if (listening < 0) {
         perror("demo_origin");
         return 1;
