@@ -107,7 +107,10 @@ struct disk *disk_open(const char *dir, struct str prefix)
 
     buf_add_str(&d->prefix, prefix);
     path_of(dir, "", path, sizeof(path));
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* nobody else reads it */
+    /* Nobody else reads it. One that exists is not opened here: to close it again would end the locks
+     * that other connections of this process hold on it (fcntl), and another process, which then
+     * takes itself for the last that has it open, would take the log away. */
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd >= 0)
         close(fd);
     if (sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=

@@ -382,6 +382,56 @@ Test(store_disk, damaged_in_its_log_gives_no_row_that_never_was, .timeout = 240)
     remove_dir(dir);
 }
 
+/* An edge: one connection that writes, and another one that reads, made later. */
+_Noreturn static void have_it_open(const char *dir, int told)
+{
+    struct disk *writer = disk_open(dir, PREFIX), *reader;
+    struct disk_facts facts;
+
+    if (disk_check(writer, NULL, NULL, &facts) != DISK_DONE || disk_begin(writer) != DISK_DONE)
+        _exit(1);
+    put(writer, 1, 1);
+    if (disk_commit(writer) != DISK_DONE)
+        _exit(1);
+    reader = disk_open(dir, PREFIX);
+    if (disk_prepare(reader) != DISK_DONE || write(told, "x", 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+/* Else what the edge writes from then on is in a file that no longer has a name. */
+Test(store_disk, another_process_that_looks_and_closes_it_leaves_the_log)
+{
+    char dir[64], path[96], name[64], octet;
+    int pipe_fds[2], status;
+    struct buf value = { 0 };
+    struct disk *d;
+    uint64_t deadline_ms;
+    struct stat log;
+    pid_t edge;
+
+    make_dir(dir);
+    cr_assert_eq(pipe(pipe_fds), 0);
+    edge = fork();
+    cr_assert_geq(edge, 0);
+    if (edge == 0)
+        have_it_open(dir, pipe_fds[1]);
+    close(pipe_fds[1]);
+    cr_assert_eq(read(pipe_fds[0], &octet, 1), 1);
+    d = disk_open(dir, PREFIX);
+    cr_assert_eq(disk_prepare(d), DISK_DONE, "%s", disk_reason(d));
+    cr_expect_eq(disk_get(d, FAMILY_host, name_of(1, name), &value, &deadline_ms), DISK_DONE);
+    disk_close(d);
+    snprintf(path, sizeof(path), "%s/state.db-wal", dir);
+    cr_expect_eq(stat(path, &log), 0, "the log is gone");
+    kill(edge, SIGKILL);
+    waitpid(edge, &status, 0);
+    close(pipe_fds[0]);
+    buf_free(&value);
+    remove_dir(dir);
+}
+
 /* A file system of 400 kB in a mount name space of our own, where that is allowed. */
 static bool mount_small(const char *dir)
 {
