@@ -209,7 +209,8 @@ static void begin_anew_if_older(struct barrier *b, const redisReply *r)
 {
     struct stream_id newest;
 
-    if (r->elements > 0 && take_id(r->element[r->elements - 1], &newest) &&
+    if (r->elements > 0 && r->elements < READ_MOST_COUNT &&
+        /* else more comes behind */ take_id(r->element[r->elements - 1], &newest) &&
         stream_id_compare(newest, b->applied) < 0) {
         b->applied = (struct stream_id){ 0 };
         b->count = 0;
@@ -322,8 +323,11 @@ void barrier_link_down(struct store *s)
 
     b->reading = b->again = false;
     b->owed[0] = b->owed[1] = 0;
-    move(b, TOKEN_FENCED, TOKEN_READ);
-    move(b, TOKEN_MARKED, TOKEN_READ);
+    /* Those that are not judged yet are read again where the link leads next. One that is not there
+     * may have been lost, with what was written before it (a failover), or be still to come. */
+    while (b->count > 0 && b->tokens[b->count - 1].step < TOKEN_CONFIRMING)
+        b->count--;
+    b->last = b->count > 0 ? b->tokens[b->count - 1].id : b->applied;
 }
 
 /* --- acknowledging --- */

@@ -297,6 +297,43 @@ Test(store_barrier, waits_while_redis_has_lost_records)
     scene_end(s);
 }
 
+static bool is_back(struct scene *s, const void *with)
+{
+    (void)with;
+    return store_status(s->store)->reconnects > 0 && !store_status(s->store)->suspect;
+}
+
+/* As after a failover to a replica that had not got them: what was written before the token may be
+ * lost with it. Whoever asks must not be told that it is applied. */
+Test(store_barrier, of_a_redis_that_does_not_have_it_any_more_is_not_acknowledged)
+{
+    struct asked a;
+    struct scene *s = scene_with(&a);
+    char *lost, *token;
+
+    scene_do(s, "SET usher:host:a.test 10.0.0.1:1");
+    scene_open(s);
+    scene_expect(s, "a.test", "10.0.0.1:1");
+    a.hold = true; /* the workers are slow: the tokens behind the first one wait */
+    free(write_token(s));
+    while (a.count == 0)
+        scene_run(s, 2);
+    lost = write_token(s);
+    scene_run(s, 50); /* it is read */
+    scene_do(s, "MULTI");
+    scene_do(s, "DEL usher:barrier");
+    scene_do(s, "CLIENT KILL TYPE normal SKIPME yes");
+    scene_do(s, "EXEC");
+    cr_assert(scene_await(s, is_back, NULL, 8000));
+    a.hold = false;
+    store_confirmed(s->store, a.number);
+    token = write_token(s);
+    expect_acknowledged(s, token);
+    cr_expect_not(is_acknowledged(s, lost), "it is not there");
+    free(lost);
+    scene_end(s);
+}
+
 Test(store_barrier, a_key_of_another_type_in_its_place_harms_nothing)
 {
     struct asked a;
