@@ -16,6 +16,7 @@
 #define WRITTEN_MOST 1000
 #define FOREIGN_MOST 10000
 #define MORE_FIELD "(more)"
+#define AGAIN_MS 3000 /* after Redis has refused to write */
 
 enum entry_kind {
     ENTRY_WRITTEN,
@@ -42,8 +43,11 @@ static bool has_key(const void *value, struct str key)
     return str_equals(key_of(value), key);
 }
 
+static void on_again(struct timer *t);
+
 void errors_init(struct store *s)
 {
+    timer_init(&s->errors.again, on_again);
     map_init(&s->errors.entries, has_key);
     list_init(&s->errors.unwritten);
 }
@@ -52,6 +56,7 @@ void errors_free(struct store *s)
 {
     struct error_entry *e;
 
+    timer_stop(&s->errors.again);
     for (size_t at = 0; (e = map_next(&s->errors.entries, &at)) != NULL;) {
         free(e->sentence);
         free(e);
@@ -61,40 +66,62 @@ void errors_free(struct store *s)
 
 /* --- commands --- */
 
-static void on_written(redisAsyncContext *redis, void *reply, void *owner)
+/* It takes no writes for now (too few replicas, no memory, ...): all is said again later. An edge
+ * that may only read does not go on trying. */
+static void on_refused(struct store *s, const redisReply *r)
 {
-    struct store *s = owner;
-    const redisReply *r = reply;
     char text[200];
 
-    if (r == NULL || redis->data == NULL || r->type != REDIS_REPLY_ERROR ||
-        redis_link_refused(s->writer, r) || s->errors.refusal_logged)
+    if (!str_starts_with(str_slice(r->str, r->len), STR("NOPERM")) &&
+        !timer_is_set(&s->errors.again))
+        timer_set(s->loop, &s->errors.again, AGAIN_MS);
+    if (s->errors.refusal_logged)
         return;
     s->errors.refusal_logged = true;
     log_line(LOG_WARN, "errors_not_written", "reason=%s",
              log_quote(str_slice(r->str, r->len), text, sizeof(text)));
 }
 
-static void with_hash(struct store *s, struct str command, struct str field, struct str value,
-                      unsigned argc)
+static void on_deleted(redisAsyncContext *redis, void *reply, void *owner)
 {
+    struct store *s = owner;
+    const redisReply *r = reply;
+
+    if (r != NULL && redis->data != NULL && r->type == REDIS_REPLY_ERROR &&
+        !redis_link_refused(s->writer, r) && !s->closing)
+        on_refused(s, r);
+}
+
+static void on_written(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct store *s = owner;
+    const redisReply *r = reply;
+
+    if (r != NULL && r->type != REDIS_REPLY_ERROR)
+        s->errors.refusal_logged = false; /* the next refusal is another one */
+    on_deleted(redis, reply, owner);
+}
+
+static void with_hash(struct store *s, struct str command, struct str field, struct str value)
+{
+    bool deletes = str_equals(command, STR("HDEL"));
     struct buf key = { 0 };
 
     buf_add_str(&key, s->prefix);
     buf_add_text(&key, "errors");
-    redis_link_send(s->writer, on_written, argc,
+    redis_link_send(s->writer, deletes ? on_deleted : on_written, deletes ? 3 : 4,
                     (struct str[]){ command, str_slice(key.ptr, key.len), field, value });
     buf_free(&key);
 }
 
 static void write_entry(struct store *s, const struct error_entry *e)
 {
-    with_hash(s, STR("HSET"), key_of(e), str_from(e->sentence), 4);
+    with_hash(s, STR("HSET"), key_of(e), str_from(e->sentence));
 }
 
 static void unwrite(struct store *s, struct str field)
 {
-    with_hash(s, STR("HDEL"), field, STR(""), 3);
+    with_hash(s, STR("HDEL"), field, STR(""));
 }
 
 void errors_flush(struct store *s)
@@ -107,7 +134,7 @@ void errors_flush(struct store *s)
     x->more_changed = false;
     if (x->unwritten_count > 0) {
         snprintf(count, sizeof(count), "%zu", x->unwritten_count);
-        with_hash(s, STR("HSET"), STR(MORE_FIELD), str_from(count), 4);
+        with_hash(s, STR("HSET"), STR(MORE_FIELD), str_from(count));
     } else {
         unwrite(s, STR(MORE_FIELD));
     }
@@ -306,12 +333,12 @@ static void on_scanned(redisAsyncContext *redis, void *reply, void *owner)
         scan(s, cursor);
 }
 
-void errors_link_up(struct store *s)
+/* What this edge has to say, and a look at what stands there. */
+static void say_all(struct store *s)
 {
     struct errors *x = &s->errors;
     const struct error_entry *e;
 
-    x->refusal_logged = false;
     if (x->unwritten_count > 0)
         x->more_changed = true;
     for (size_t at = 0; (e = map_next(&x->entries, &at)) != NULL;)
@@ -319,4 +346,19 @@ void errors_link_up(struct store *s)
             write_entry(s, e);
     scan(s, STR("0"));
     loop_at_turn_end(s->loop, &s->flush);
+}
+
+void errors_link_up(struct store *s)
+{
+    timer_stop(&s->errors.again);
+    s->errors.refusal_logged = false;
+    say_all(s);
+}
+
+static void on_again(struct timer *t)
+{
+    struct store *s = LIST_ITEM(t, struct store, errors.again);
+
+    if (redis_link_is_up(s->writer))
+        say_all(s);
 }

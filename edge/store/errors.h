@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "net/timer.h"
 #include "routing/record.h"
 
 struct store;
@@ -14,6 +15,7 @@ struct errors {
     struct list unwritten; /* beyond the bound: counted in "(more)" */
     size_t written_count, unwritten_count, foreign_count;
     bool more_changed, refusal_logged;
+    struct timer again; /* Redis refused to write */
 };
 
 void errors_init(struct store *s);

@@ -366,6 +366,7 @@ void store_close(struct store *s)
     verify_free(s);
     presence_free(s);
     timer_stop(&s->start_wait);
+    timer_stop(&s->errors.again);
     timer_stop(&s->scan.tick);
     copy_close(s->copy);
     turn_end_cancel(&s->flush);
