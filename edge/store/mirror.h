@@ -63,7 +63,8 @@ struct record {
     bool has_slot, among_absents;
     bool known, present, bad;
     bool has_good; /* the object, or this record's part of it, comes from a good version */
-    bool pushed;   /* Redis told of a change: an absence is to be believed */
+    bool pushed;   /* Redis told of a change: an absence is to be believed, */
+    bool flushed;  /* but not when all was deleted in the same moment or since */
     bool wanted;   /* a lookup asks for it */
     bool missing;  /* withheld */
     bool deleted;  /* absent, and we saw it go */

@@ -95,9 +95,36 @@ static void push_key(struct store *s, struct str key)
     if (r == NULL)
         r = mirror_get(&s->mirror, family, name);
     r->pushed = true;
+    r->flushed = s->sync.flushes > 0;
     barrier_owe(s, r);
     if (!r->in_flight) /* else the reply under way comes behind this push, so has seen the write */
         sync_want(s, r, QUEUE_PUSHED);
+}
+
+static void on_flush_over(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct store *s = owner;
+
+    if (reply != NULL && redis->data != NULL && s->sync.flushes > 0)
+        s->sync.flushes--;
+}
+
+/* All was deleted at once. Of what was pushed before, and of what is pushed for the same turn of
+ * Redis (which comes behind this, but before the answer to a PING), an absence says no more than
+ * that: perhaps it was written, and then flushed. */
+static void take_flush(struct store *s)
+{
+    struct sync *y = &s->sync;
+
+    for (size_t i = 0; i < y->count; i++)
+        y->records[i]->flushed = true;
+    LIST_EACH (node, after, &y->queues[QUEUE_PUSHED])
+        LIST_ITEM(node, struct record, queue_node)->flushed = true;
+    y->flushes++;
+    redis_link_send(s->reader, on_flush_over, 1, (struct str[]){ STR("PING") });
+    verify_begin(s);
+    barrier_look_again(s);
+    presence_announce(s); /* that too is gone */
 }
 
 void sync_push(struct store *s, const redisReply *push)
@@ -109,9 +136,7 @@ void sync_push(struct store *s, const redisReply *push)
         return;
     keys = push->element[1];
     if (keys->type == REDIS_REPLY_NIL) {
-        verify_begin(s);
-        barrier_look_again(s);
-        presence_announce(s); /* that too is gone */
+        take_flush(s);
         return;
     }
     if (keys->type != REDIS_REPLY_ARRAY)
@@ -476,6 +501,7 @@ void sync_abort(struct store *s)
             list_append(&dropped, node);
         }
     y->count = y->sent_count = 0;
+    y->flushes = 0;
     y->step = ROUND_NONE;
     y->overflowed = y->loading = false;
     recall_cancel(s);
@@ -483,7 +509,7 @@ void sync_abort(struct store *s)
     while ((node = list_take_first(&dropped)) != NULL) {
         struct record *r = LIST_ITEM(node, struct record, queue_node);
 
-        r->pushed = r->wanted = false;
+        r->pushed = r->flushed = r->wanted = false;
         /* A pair is dropped with its first record, which may be in the list too: at its last. */
         if (!r->known &&
             (r->pair == NULL || (!r->pair->known && list_is_empty(&r->pair->queue_node))) &&

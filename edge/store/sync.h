@@ -25,8 +25,9 @@ struct sync {
     struct record **sent; /* those in the EXEC under way */
     size_t sent_count, sent_room;
     unsigned fences, unfenced;
-    bool overflowed; /* pushes were skipped */
-    bool loading;    /* Redis is away: the round is read from the disk copy alone */
+    unsigned flushes; /* of all keys, that pushes may still come with */
+    bool overflowed;  /* pushes were skipped */
+    bool loading;     /* Redis is away: the round is read from the disk copy alone */
     struct list queues[QUEUES];
     size_t queued[QUEUES];
     struct turn_end end;

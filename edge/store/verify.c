@@ -113,11 +113,17 @@ void verify_misses(struct store *s, struct record *r)
         v->missing_hosts++;
 }
 
+/* Was it said that this very key has gone? */
+static bool is_told_of(const struct record *r)
+{
+    return r->pushed && !r->flushed;
+}
+
 bool verify_withholds(struct store *s, struct record *r)
 {
     uint64_t now = loop_now_ms(s->loop);
 
-    if (!r->known || !r->present || r->pushed || r->epoch == r->reading->epoch ||
+    if (!r->known || !r->present || is_told_of(r) || r->epoch == r->reading->epoch ||
         s->settings->max_loss_percent >= 100 || (r->expires_ms != 0 && r->expires_ms <= now))
         return false;
     verify_misses(s, r);
@@ -126,7 +132,8 @@ bool verify_withholds(struct store *s, struct record *r)
 
 bool verify_doubts(const struct store *s, const struct record *r)
 {
-    return !r->known && !r->pushed && !s->scan.complete && s->settings->max_loss_percent < 100 &&
+    return !r->known && !is_told_of(r) && !s->scan.complete &&
+           s->settings->max_loss_percent < 100 &&
            names_has(&s->names, (enum family)r->family, record_name(r)) &&
            !names_is_seen(&s->names, (enum family)r->family, record_name(r));
 }
@@ -190,6 +197,7 @@ static void obey(struct store *s)
 
         forget_missing(v, r);
         r->pushed = true; /* read once more, and then believed */
+        r->flushed = false;
         sync_want(s, r, QUEUE_PUSHED);
         barrier_owe(s, r);
     }

@@ -241,6 +241,33 @@ SCENARIO(outage, a_request_that_comes_before_the_first_word_with_redis_waits_for
     scene_end(&s);
 }
 
+SCENARIO(outage, what_is_written_and_flushed_in_one_moment_is_held_back_too)
+{
+    static struct scene s;
+    struct origin *one = origin_start("one");
+
+    scene_start(&s);
+    scene_hosts(&s, 25, one);
+    scene_redis(&s, "MULTI"); /* both are pushed: that h0 has changed, and that all is gone */
+    scene_host(&s, "h0.test", one);
+    scene_redis(&s, "FLUSHDB");
+    scene_redis(&s, "EXEC");
+    await(scene_metric(&s, "usher_store_regressed") == 1);
+    expect_metric(&s, "usher_store_missing_hosts", 25);
+    for (unsigned i = 0; i < 25; i++)
+        expect_get(&s, kept_format("h%u.test", i), "/", 200, "one");
+    scene_redis(&s, "MULTI"); /* and once more, with what was held back written and gone again */
+    scene_host(&s, "h1.test", one);
+    scene_redis(&s, "FLUSHALL");
+    scene_redis(&s, "EXEC");
+    stays(scene_get(&s, "h1.test", "/").status == 200, 300);
+    scene_host(&s, "h1.test", one);
+    scene_redis(&s, "DEL usher:host:h1.test"); /* this one is meant */
+    await_fault(&s, "h1.test", "unknown_host");
+    expect_get(&s, "h0.test", "/", 200, "one");
+    scene_end(&s);
+}
+
 SCENARIO(outage, an_empty_redis_after_a_restart_is_held_back)
 {
     static struct scene s;
