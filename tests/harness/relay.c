@@ -24,6 +24,7 @@ struct wire {
     struct relay *relay;
     pthread_t thread;
     int edge, redis;
+    bool ended;
 };
 
 struct relay {
@@ -32,7 +33,8 @@ struct relay {
     pthread_t acceptor;
     pthread_mutex_t lock;
     bool frozen, stopping;
-    unsigned drip, count;
+    unsigned drip, count, cuts;
+    unsigned cut_behind; /* bytes; 0: no cut is due */
     struct wire *wires[WIRES_MAX];
 };
 
@@ -78,15 +80,38 @@ static bool send_dripping(int fd, const char *bytes, size_t len, unsigned most, 
     return true;
 }
 
+/* How much of this may pass, and whether the wire is cut then. */
+static size_t before_cut(struct relay *r, size_t len, bool *cut)
+{
+    pthread_mutex_lock(&r->lock);
+    *cut = r->cut_behind > 0 && r->cut_behind <= len;
+    if (*cut) {
+        len = r->cut_behind;
+        r->cuts++;
+    }
+    r->cut_behind = *cut || r->cut_behind == 0 ? 0 : r->cut_behind - (unsigned)len;
+    pthread_mutex_unlock(&r->lock);
+    return len;
+}
+
 static bool carry(struct wire *w, bool from_redis, unsigned drip, unsigned *seed)
 {
     char bytes[65536];
     ssize_t n = recv(from_redis ? w->redis : w->edge, bytes, sizeof(bytes), MSG_DONTWAIT);
+    bool cut = false;
 
     if (n < 0)
         return errno == EAGAIN;
     if (n == 0)
         return false;
+    if (from_redis) {
+        size_t most = before_cut(w->relay, (size_t)n, &cut);
+
+        if (cut) {
+            send_all(w->edge, bytes, most, AWAIT_MS);
+            return false;
+        }
+    }
     if (from_redis && drip > 0)
         return send_dripping(w->edge, bytes, (size_t)n, drip, seed);
     return send_all(from_redis ? w->edge : w->redis, bytes, (size_t)n, AWAIT_MS);
@@ -117,7 +142,30 @@ static void *run_wire(void *owner)
     }
     shutdown(w->edge, SHUT_RDWR);
     shutdown(w->redis, SHUT_RDWR);
+    pthread_mutex_lock(&w->relay->lock);
+    w->ended = true;
+    pthread_mutex_unlock(&w->relay->lock);
     return NULL;
+}
+
+static void end_wire(struct wire *w)
+{
+    pthread_join(w->thread, NULL);
+    close(w->edge);
+    close(w->redis);
+}
+
+/* Under the lock: wires that have ended make room. */
+static void drop_ended(struct relay *r)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < r->count; i++)
+        if (r->wires[i]->ended)
+            end_wire(r->wires[i]);
+        else
+            r->wires[kept++] = r->wires[i];
+    r->count = kept;
 }
 
 static void *accept_wires(void *owner)
@@ -132,6 +180,7 @@ static void *accept_wires(void *owner)
         w->edge = fd;
         w->redis = unix_socket(r->to, false);
         pthread_mutex_lock(&r->lock);
+        drop_ended(r);
         if (w->redis < 0 || r->stopping || r->count == WIRES_MAX) {
             close(fd);
             if (w->redis >= 0)
@@ -182,6 +231,23 @@ void relay_cut(struct relay *r)
     pthread_mutex_unlock(&r->lock);
 }
 
+void relay_cut_behind(struct relay *r, unsigned bytes)
+{
+    pthread_mutex_lock(&r->lock);
+    r->cut_behind = bytes;
+    pthread_mutex_unlock(&r->lock);
+}
+
+unsigned relay_cuts(struct relay *r)
+{
+    unsigned cuts;
+
+    pthread_mutex_lock(&r->lock);
+    cuts = r->cuts;
+    pthread_mutex_unlock(&r->lock);
+    return cuts;
+}
+
 void relay_stop(struct relay *r)
 {
     pthread_mutex_lock(&r->lock);
@@ -190,10 +256,7 @@ void relay_stop(struct relay *r)
     shutdown(r->fd, SHUT_RDWR);
     pthread_join(r->acceptor, NULL);
     close(r->fd);
-    for (unsigned i = 0; i < r->count; i++) {
-        pthread_join(r->wires[i]->thread, NULL);
-        close(r->wires[i]->edge);
-        close(r->wires[i]->redis);
-    }
+    for (unsigned i = 0; i < r->count; i++)
+        end_wire(r->wires[i]);
     unlink(r->path);
 }

@@ -14,6 +14,10 @@ void relay_freeze(struct relay *r, bool frozen);
 /* What Redis sends arrives in pieces of 1 to `most` bytes with pauses between; 0: as it comes. */
 void relay_drip(struct relay *r, unsigned most);
 void relay_cut(struct relay *r); /* closes all connections; new ones work */
+/* The connection that Redis sends the next `bytes` bytes to is closed behind the last of them, in the
+ * middle of whatever they are; relay_cuts: how often that has come about. */
+void relay_cut_behind(struct relay *r, unsigned bytes);
+unsigned relay_cuts(struct relay *r);
 void relay_stop(struct relay *r);
 
 #endif
