@@ -134,7 +134,41 @@ local function is_ipv6(text)
     return before ~= nil and after ~= nil and before + after < 8
 end
 
--- An endpoint, in a form in which two spellings of most addresses are alike. `whole` is quoted when it is wrong.
+-- The eight groups of an IPv6 address that is one.
+local function groups_of(v6)
+    v6 = v6:gsub('(%d+)%.(%d+)%.(%d+)%.(%d+)$', function(a, b, c, d)
+        return ('%x:%x'):format(a * 256 + b, c * 256 + d)
+    end)
+    local from, to = v6:find('::', 1, true)
+    local groups, behind = {}, {}
+    for group in v6:sub(1, from or -1):gmatch('%x+') do table.insert(groups, tonumber(group, 16)) end
+    if not from then return groups end
+    for group in v6:sub(to + 1):gmatch('%x+') do table.insert(behind, tonumber(group, 16)) end
+    while #groups + #behind < 8 do table.insert(groups, 0) end
+    for _, group in ipairs(behind) do table.insert(groups, group) end
+    return groups
+end
+
+local LOCAL = 'an endpoint that is not link-local: 169.254.0.0/16, fe80::/10 (--allow-endpoints lets it)'
+local NO_PLACE = 'an endpoint with an address: 0.0.0.0/8 and :: are none (--allow-endpoints lets it)'
+local MANY = 'an endpoint that is one place: no multicast, no broadcast (--allow-endpoints lets it)'
+
+local function check_place_v4(field, whole, high, low)
+    if high < 256 then refuse(field, whole, NO_PLACE) end
+    if high == 0xa9fe then refuse(field, whole, LOCAL) end
+    if (high >= 0xe000 and high < 0xf000) or (high == 0xffff and low == 0xffff) then refuse(field, whole, MANY) end
+end
+
+local function check_place_v6(field, whole, groups)
+    local zeros = 0
+    while zeros < 8 and groups[zeros + 1] == 0 do zeros = zeros + 1 end
+    if zeros == 5 and groups[6] == 0xffff then return check_place_v4(field, whole, groups[7], groups[8]) end
+    if zeros == 8 then refuse(field, whole, NO_PLACE) end
+    if groups[1] >= 0xfe80 and groups[1] < 0xfec0 then refuse(field, whole, LOCAL) end
+    if groups[1] >= 0xff00 then refuse(field, whole, MANY) end
+end
+
+-- An endpoint, in a form in which two spellings of an address are alike. `whole` is quoted when it is wrong.
 local function check_endpoint(field, text, whole)
     local ip, port = text:match('^(.*):([^:]*)$')
     local v6 = ip and ip:match('^%[(.*)%]$')
@@ -144,7 +178,15 @@ local function check_endpoint(field, text, whole)
     if not port:match('^%d+$') or #port > 20 or tonumber(port) < 1 or tonumber(port) > 65535 then
         refuse(field, whole, 'a port from 1 to 65535')
     end
-    return ip:lower() .. ':' .. tonumber(port)
+    if v6 then
+        local groups = groups_of(v6)
+        check_place_v6(field, whole, groups)
+        ip = table.concat(groups, ':')
+    else
+        local a, b, c, d = ip:match('^(%d+)%.(%d+)%.(%d+)%.(%d+)$')
+        check_place_v4(field, whole, a * 256 + b, c * 256 + d)
+    end
+    return ip .. ' ' .. tonumber(port)
 end
 
 local function is_host(text)
