@@ -306,9 +306,9 @@ SCENARIO(sentinel, usher_topology_draws_it_from_an_edge_and_without_one)
     drawn = run_verb(
         0, (const char *[]){ bin, "topology", "--redis", url, "--read-from", "replica", NULL });
     cr_assert(has(drawn, "mymaster, by Sentinel"), "%s", drawn);
-    cr_assert(has(drawn, kept_format("reads from  %s, redis 7", sentinels_node(&c.nodes[1]))), "%s",
+    cr_assert(has(drawn, kept_format("reads from  %s, redis ", sentinels_node(&c.nodes[1]))), "%s",
               drawn);
-    cr_assert(has(drawn, kept_format("writes to   %s, redis 7", sentinels_node(&c.nodes[0]))), "%s",
+    cr_assert(has(drawn, kept_format("writes to   %s, redis ", sentinels_node(&c.nodes[0]))), "%s",
               drawn);
     cr_assert(has(drawn, "bytes behind"), "%s", drawn);
     drawn = run_verb(0, (const char *[]){ bin, "topology", "--redis", url, "--json", NULL });
