@@ -119,6 +119,14 @@ void scene_host(struct scene *s, const char *host, const struct origin *o)
     scene_redis(s, "SET usher:host:%s %s", host, origin_at(o));
 }
 
+void scene_live(struct scene *s)
+{
+    const char *token = scene_redis(s, "XADD usher:barrier MAXLEN ~ 1000 * by test");
+
+    cr_assert_not_null(scene_redis(s, "BLPOP usher:ack:%s 15", token),
+                       "the edge has not applied what was written");
+}
+
 void scene_hosts(struct scene *s, unsigned count, const struct origin *o)
 {
     struct client *c = scene_open(s);
@@ -126,6 +134,7 @@ void scene_hosts(struct scene *s, unsigned count, const struct origin *o)
     for (unsigned i = 0; i < count; i++)
         redis_queue(&s->redis, "SET usher:host:h%u.test %s", i, origin_at(o));
     redis_flush(&s->redis);
+    scene_live(s);
     for (unsigned i = 0; i < count; i++)
         expect_status(client_get(c, kept_format("h%u.test", i), "/"), 200);
     client_close(c);

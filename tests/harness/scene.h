@@ -65,6 +65,10 @@ void scene_hosts(struct scene *s, unsigned count, const struct origin *o);
 /* HSET usher:endpoints:<service> <origin> 100 */
 void scene_endpoint(struct scene *s, const char *service, const struct origin *o);
 
+/* Returns when the edge has applied, on every worker, all that was written before: after the first
+ * sync a host that it has not heard of yet is an unknown one. */
+void scene_live(struct scene *s);
+
 #define scene_open(s) client_open((s)->edge.at)
 struct response scene_get(struct scene *s, const char *host, const char *path);
 #define scene_exchange(s, bytes) client_exchange((s)->edge.at, bytes)

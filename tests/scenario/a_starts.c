@@ -177,6 +177,7 @@ SCENARIO(starts, serves_what_redis_says_over_a_unix_socket)
 
     scene_start(&s);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     expect_get(&s, "a.test", "/", 200, "one");
     scene_end(&s);
 }
@@ -187,6 +188,7 @@ SCENARIO(starts, serves_over_tcp_with_password_and_database)
 
     scene_start(&s, .tcp = true, .password = "hush-hush", .db = 3);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     expect_get(&s, "a.test", "/", 200, "one");
     scene_redis(&s, "SELECT 0");
     scene_redis(&s, "SET usher:host:b.test 127.0.0.1:1");
@@ -260,6 +262,7 @@ SCENARIO(starts, listens_on_several_addresses_and_ipv6)
     cr_assert_eq(s.edge.listens, 3);
     cr_assert(starts(s.edge.also[1], "[::1]:"), "%s", s.edge.also[1]);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     for (unsigned i = 0; i < 3; i++)
         cr_assert_str_eq(client_get_once(s.edge.also[i], "a.test", "/").text, "one");
     client_get_once(s.edge.also[1], "a.test", "/");
@@ -274,6 +277,7 @@ SCENARIO(starts, an_ipv6_endpoint_is_reached)
 
     scene_start(&s);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     expect_get(&s, "a.test", "/", 200, "six");
     scene_end(&s);
 }
@@ -309,6 +313,7 @@ SCENARIO(starts, each_worker_serves)
 
     scene_start(&s, .workers = 4);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     for (unsigned i = 0; i < 64; i++) {
         c[i] = scene_open(&s);
         expect_status(client_get(c[i], "a.test", "/"), 200);
@@ -346,6 +351,7 @@ SCENARIO(starts, every_address_of_ipv6_leaves_ipv4_to_another_listener)
     scene_start(&s, .flags = { "--listen", "[::]:0" });
     port = strrchr(s.edge.also[1], ':') + 1;
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     expect_status(client_get_once(kept_format("[::1]:%s", port), "a.test", "/"), 200);
     cr_assert_str_eq(message_field(origin_last(o)->head, "x-forwarded-for"), "::1");
     cr_assert_null(client_try(kept_format("127.0.0.1:%s", port)));

@@ -24,6 +24,7 @@ static struct origin *begin(struct scene *s)
 
     scene_start(s, .workers = 1);
     scene_host(s, "a.test", o);
+    scene_live(s);
     return o;
 }
 
@@ -69,6 +70,7 @@ SCENARIO(proxy, addresses_are_hosts_too)
 
     scene_redis(&s, "SET usher:host:192.0.2.7 %s", origin_at(o));
     scene_redis(&s, "SET usher:host:[2001:db8::7] %s", origin_at(o));
+    scene_live(&s);
     expect_get(&s, "192.0.2.7:80", "/", 200, "one");
     expect_get(&s, "[2001:db8::7]", "/", 200, "one");
     expect_get(&s, "[2001:DB8::7]:443", "/", 200, "one");
@@ -217,6 +219,7 @@ SCENARIO(proxy, forwarded_can_be_asked_for)
 
     scene_start(&s, .flags = { "--forwarded", "on", "--listen", "[::1]:0" });
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     forwarded = message_field(
         head_for(&s, o, "GET / HTTP/1.1\r\nHost: a.test:81\r\nForwarded: for=9.9.9.9\r\n\r\n"),
         "forwarded");
@@ -239,6 +242,7 @@ SCENARIO(proxy, via_and_cdn_loop_name_the_edge)
 
     scene_start(&s, .flags = { "--cdn-id", "edge.test" });
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     r = scene_exchange(&s, "GET / HTTP/1.1\r\nHost: a.test\r\nVia: 1.0 before\r\n"
                            "CDN-Loop: other; x=1\r\n\r\n");
     cr_assert_eq(r.status, 200);
@@ -261,6 +265,7 @@ SCENARIO(proxy, a_loop_ends_with_508)
 
     scene_start(&s, .flags = { "--cdn-id", "edge.test" });
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     for (unsigned i = 0; i < 3; i++) {
         struct response r = scene_exchange(
             &s, kept_format("GET / HTTP/1.1\r\nHost: a.test\r\n%s\r\n\r\n", loops[i]));
@@ -422,6 +427,7 @@ SCENARIO(proxy, faults_are_named_in_the_response_and_counted)
 
     begin(&s);
     scene_redis(&s, "SET usher:host:refused.test %s", origin_refusing());
+    scene_live(&s);
     r = scene_get(&s, "nobody.test", "/");
     cr_assert_eq(r.status, 404);
     cr_assert_str_eq(response_fault(&r), "unknown_host");

@@ -12,6 +12,7 @@ static struct origin *begin(struct scene *s)
 
     scene_start(s, .workers = 1);
     scene_host(s, "a.test", o);
+    scene_live(s);
     return o;
 }
 
@@ -76,6 +77,7 @@ SCENARIO(keepalive, pipelined_requests_are_answered_in_order)
     origin_script(o, echo_target, NULL);
     origin_script(slow, origin_at_gate, &gate);
     scene_host(&s, "slow.test", slow);
+    scene_live(&s);
     client_send(c, "GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\n"
                    "GET /2 HTTP/1.1\r\nHost: slow.test\r\n\r\n"
                    "POST /3 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc"
@@ -332,6 +334,7 @@ SCENARIO(keepalive, upstream_connections_idle_too_long_are_closed)
 
     scene_start(&s, .workers = 1, .flags = { "--upstream-idle-timeout", "200ms" });
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     expect_get(&s, "a.test", "/", 200, "one");
     cr_assert_eq(origin_open_connections(o), 1);
     await_within(origin_open_connections(o) == 0, 3000);
@@ -467,6 +470,7 @@ SCENARIO(keepalive, a_client_that_goes_while_connecting_ends_its_exchange)
 
     begin(&s);
     scene_redis(&s, "SET usher:host:deaf.test %s", origin_deaf());
+    scene_live(&s);
     c = scene_open(&s);
     client_send(c, "GET / HTTP/1.1\r\nHost: deaf.test\r\n\r\n");
     await(scene_metric(&s, "usher_upstream_connections{state=\"busy\"}") == 1);

@@ -18,6 +18,7 @@ SCENARIO(routing, exact_host_beats_wildcards_and_the_longest_wildcard_wins)
     scene_host(&s, "*.test", origin_start("short"));
     scene_host(&s, "*.shop.test", origin_start("long"));
     scene_host(&s, "a.shop.test", origin_start("exact"));
+    scene_live(&s);
     expect_get(&s, "a.shop.test", "/", 200, "exact");
     expect_get(&s, "b.shop.test", "/", 200, "long");
     expect_get(&s, "c.b.shop.test", "/", 200, "long");
@@ -115,6 +116,7 @@ SCENARIO(routing, a_kept_alive_client_sees_the_move)
 
     scene_start(&s);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     c = scene_open(&s);
     cr_assert_str_eq(client_get(c, "a.test", "/").text, "one");
     scene_host(&s, "a.test", origin_start("two"));
@@ -241,6 +243,7 @@ SCENARIO(routing, round_robin_keeps_the_weights)
                 origin_at(three), origin_at(none));
     scene_redis(&s, "HSET usher:service:web balance round-robin");
     scene_redis(&s, "SET usher:host:a.test service:web");
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 40; i++)
         expect_status(client_get(c, "a.test", "/"), 200);
@@ -260,6 +263,7 @@ SCENARIO(routing, random_keeps_the_weights_roughly)
     scene_redis(&s, "HSET usher:endpoints:web %s 100 %s 300", origin_at(one), origin_at(three));
     scene_redis(&s, "HSET usher:service:web balance random");
     scene_redis(&s, "SET usher:host:a.test service:web");
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 800; i++)
         expect_status(client_get(c, "a.test", "/"), 200);
@@ -277,6 +281,7 @@ SCENARIO(routing, several_endpoints_in_one_string_take_turns)
 
     scene_start(&s, .workers = 1);
     scene_redis(&s, "SET usher:host:a.test '%s  %s'", origin_at(one), origin_at(two));
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 20; i++)
         expect_status(client_get(c, "a.test", "/"), 200);
@@ -384,6 +389,7 @@ SCENARIO(routing, running_exchanges_end_as_they_began)
     scene_start(&s);
     origin_script(o, slow_at_gate, &gate);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     c = scene_open(&s);
     client_send(c, "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
     await(gate_waiting(&gate) == 1);
@@ -442,6 +448,7 @@ SCENARIO(routing, a_tenants_change_costs_one_record_however_many_hosts_it_has)
     for (unsigned i = 0; i < 500; i++)
         redis_queue(&s.redis, "SET usher:host:h%u.test tenant:acme", i);
     redis_flush(&s.redis);
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 500; i++)
         expect_status(client_get(c, kept_format("h%u.test", i), "/"), 200);

@@ -211,6 +211,7 @@ SCENARIO(swaps, a_thousand_hosts_changed_at_once_are_all_right)
     for (unsigned i = 0; i < 1000; i++)
         redis_queue(&s.redis, "SET usher:host:h%u.test %s", i, origin_at(one));
     redis_flush(&s.redis);
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 1000; i++)
         cr_assert_str_eq(client_get(c, kept_format("h%u.test", i), "/").text, "one");
@@ -242,6 +243,7 @@ SCENARIO(swaps, what_was_replaced_is_freed_when_its_last_request_ends)
     origin_script(slow, slow_at_gate, &gate);
     scene_redis(&s, "HSET usher:tenant:acme to %s", origin_at(slow));
     scene_redis(&s, "SET usher:host:a.test tenant:acme");
+    scene_live(&s);
     pinning = scene_open(&s);
     client_send(pinning, "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
     await(gate_waiting(&gate) == 1);

@@ -138,6 +138,7 @@ SCENARIO(lookups, more_hosts_than_the_rate_wait_for_their_turn)
     scene_start(&s, .flags = { "--lookup-rate", "100" });
     for (unsigned i = 0; i < 200; i++)
         scene_redis(&s, "SET usher:host:h%u.test %s", i, origin_at(o));
+    scene_live(&s);
     for (unsigned i = 0; i < 40; i++)
         c[i] = scene_open(&s);
     for (unsigned n = 0; n < 200; n += 40) {
@@ -224,6 +225,7 @@ SCENARIO(lookups, a_small_cache_still_serves_every_host)
     for (unsigned i = 0; i < 5000; i++)
         redis_queue(&s.redis, "SET usher:host:h%u.test %s", i, origin_at(o));
     redis_flush(&s.redis);
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 5000; i++)
         cr_assert_eq(client_get(c, kept_format("h%u.test", i), "/").status, 200, "h%u", i);

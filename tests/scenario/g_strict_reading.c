@@ -164,6 +164,7 @@ SCENARIO(strict, each_bad_request_is_refused_and_nothing_goes_on)
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
     scene_host(&s, "*", o);
+    scene_live(&s);
     for (unsigned i = 0; i < sizeof(bad_requests) / sizeof(bad_requests[0]); i++) {
         const struct bad_request *b = &bad_requests[i];
         struct response r;
@@ -197,6 +198,7 @@ SCENARIO(strict, nul_is_refused_wherever_it_stands)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     for (size_t at = 0; at < sizeof(request) - 1; at++) {
         char bytes[sizeof(request)];
         struct client *c = scene_open(&s);
@@ -245,6 +247,7 @@ SCENARIO(strict, bad_chunks_end_the_exchange_and_the_connection)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     for (unsigned i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         struct response r = refused(
             &s, chunks[i],
@@ -272,6 +275,7 @@ SCENARIO(strict, a_body_that_ends_early_is_not_made_whole)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     c = scene_open(&s);
     client_send(c, POST_A "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     await(origin_requests(o) == 1);
@@ -300,6 +304,7 @@ SCENARIO(strict, what_is_too_long_is_refused_by_its_own_status)
                 .flags = { "--max-url-bytes", "1000", "--max-head-bytes", "4k",
                            "--max-header-count", "20" });
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     r = scene_exchange(&s, kept_format("GET /%.998s HTTP/1.1\r\nHost: a.test\r\n\r\n", x));
     cr_assert_eq(r.status, 200, "%d", r.status);
     r = scene_exchange(&s, kept_format("GET /%.1000s HTTP/1.1\r\nHost: a.test\r\n\r\n", x));
@@ -368,6 +373,7 @@ SCENARIO(strict, each_bad_response_is_502_and_its_connection_not_used_again)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     for (unsigned i = 0; i < n; i++) {
         struct client *c = scene_open(&s);
         struct response r;
@@ -397,6 +403,7 @@ SCENARIO(strict, a_response_head_beyond_the_limit_is_502)
     memset(x, 'x', 200000);
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     origin_answers(o, kept_format(OK "X: %s\r\nContent-Length: 0\r\n\r\n", x));
     expect_fault(&s, "a.test", "bad_response");
     origin_answers(o, kept_format(OK "X: %.20000s\r\nContent-Length: 0\r\n\r\n", x));
@@ -417,6 +424,7 @@ SCENARIO(strict, response_bodies_that_break_cut_the_client_off)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct client *c = scene_open(&s);
         struct response r;
@@ -453,6 +461,7 @@ SCENARIO(strict, an_odd_but_lawful_request_passes)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     for (unsigned i = 0; i < sizeof(lawful) / sizeof(lawful[0]); i++) {
         struct response r = scene_exchange(&s, lawful[i]);
 
@@ -485,6 +494,7 @@ SCENARIO(strict, a_refusal_arrives_though_the_client_still_sends)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     for (unsigned i = 0; i < 30; i++) {
         static struct sending sending;
         struct client *c = scene_open(&s);
@@ -518,6 +528,7 @@ SCENARIO(strict, the_largest_that_is_allowed_goes_through)
     scene_start(&s, .workers = 1, .flags = { "--forwarded", "on" });
     scene_host(&s, "a.test", o);
     scene_host(&s, host, o);
+    scene_live(&s);
     /* each of these octets becomes three */
     r = scene_exchange(&s, kept_format("GET /%s HTTP/1.1\r\nHost: a.test\r\n\r\n", quotes));
     expect_status(r, 200);

@@ -14,6 +14,7 @@ static struct origin *begin(struct scene *s)
 
     scene_start(s, .workers = 1, .flags = { "--log-level", "info" });
     scene_host(s, "a.test", o);
+    scene_live(s);
     return o;
 }
 

@@ -25,6 +25,7 @@ static struct origin *with_flags(struct scene *s, const char *flag, const char *
 
     scene_start(s, .workers = 1, .flags = { flag, value, flag2, value2 });
     scene_host(s, "a.test", o);
+    scene_live(s);
     return o;
 }
 
@@ -188,6 +189,7 @@ SCENARIO(limits, an_endpoint_that_refuses_or_does_not_accept)
     with_flags(&s, "--connect-timeout", "300ms", NULL, NULL);
     scene_redis(&s, "SET usher:host:refuses.test %s", origin_refusing());
     scene_redis(&s, "SET usher:host:deaf.test %s", origin_deaf());
+    scene_live(&s);
     expect_fault(&s, "refuses.test", "connect_failed");
     start = await_now_ms();
     expect_fault(&s, "deaf.test", "connect_timeout");
@@ -309,6 +311,7 @@ SCENARIO(limits, the_default_of_connections_leaves_room_below_the_descriptor_lim
 
     scene_start(&s, .workers = 1, .files = 200);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     c[0] = scene_open(&s);
     expect_status(client_get(c[0], "a.test", "/"), 200);
     for (unsigned i = 1; i < 200; i++)
@@ -350,6 +353,7 @@ SCENARIO(limits, out_of_descriptors_pauses_and_requests_in_flight_go_on)
     scene_start(&s, .workers = 1, .files = 120, .flags = { "--max-connections", "10000" });
     scene_host(&s, "a.test", o);
     scene_host(&s, "slow.test", slow);
+    scene_live(&s);
     origin_script(slow, origin_at_gate, &gate);
     flying = scene_open(&s);
     client_send(flying, "GET / HTTP/1.1\r\nHost: slow.test\r\n\r\n");
@@ -406,6 +410,7 @@ SCENARIO(limits, one_connection_at_a_time_is_enough_for_all)
 
     scene_start(&s, .flags = { "--max-connections", "1" });
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     for (unsigned i = 0; i < 20; i++) {
         c[i] = scene_open(&s);
         client_send(c[i], "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");

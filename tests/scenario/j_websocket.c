@@ -17,6 +17,7 @@ static struct origin *begin(struct scene *s)
     scene_start(s, .workers = 1,
                 .flags = { "--response-timeout", "400ms", "--idle-timeout", "400ms" });
     scene_host(s, "a.test", o);
+    scene_live(s);
     origin_script(o, origin_websocket, NULL);
     return o;
 }

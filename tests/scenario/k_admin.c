@@ -162,6 +162,7 @@ SCENARIO(admin, what_happens_is_counted)
 
     scene_start(&s, .workers = 1);
     scene_host(&s, "a.test", o);
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 7; i++)
         client_get(c, "a.test", "/");
@@ -337,6 +338,7 @@ SCENARIO(admin, the_access_log_is_off_by_default)
 
     scene_start(&s);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     expect_get(&s, "a.test", "/", 200, "one");
     cr_assert_str_eq(file_text(s.edge.out), "");
     scene_end(&s);
@@ -354,6 +356,7 @@ SCENARIO(admin, the_access_log_is_opened_anew_on_sighup)
     s.options.flags[1] = path;
     scene_edge_start(&s);
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     expect_get(&s, "a.test", "/1", 200, "one");
     await(lines_in(path) == 1);
     cr_assert_eq(rename(path, moved), 0);

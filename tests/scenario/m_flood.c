@@ -186,6 +186,7 @@ SCENARIO(flood, an_idle_edge_uses_no_time)
 
     scene_start(&s, .flags = { "--log-level", "info" });
     scene_host(&s, "a.test", origin_start("one"));
+    scene_live(&s);
     for (unsigned i = 0; i < 50; i++) {
         c[i] = scene_open(&s);
         expect_status(client_get(c[i], "a.test", "/"), 200);
@@ -208,6 +209,7 @@ SCENARIO(flood, ten_thousand_tenants_are_served_and_moved)
         redis_queue(&s.redis, "SET usher:host:t%u.test tenant:t%u", i, i);
     }
     redis_flush(&s.redis);
+    scene_live(&s);
     c = scene_open(&s);
     for (unsigned i = 0; i < 10000; i += 7)
         cr_assert_eq(client_get(c, kept_format("t%u.test", i), "/").status, 200, "t%u", i);

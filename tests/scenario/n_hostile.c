@@ -19,6 +19,7 @@ static struct origin *begin(struct scene *s)
 
     scene_start(s, .workers = 1, .flags = { "--log-level", "info" });
     scene_host(s, "a.test", o);
+    scene_live(s);
     return o;
 }
 
@@ -376,6 +377,7 @@ SCENARIO(hostile, more_hosts_under_way_than_a_worker_remembers)
         scene_redis(&s, "HSET usher:tenant:t%u to %s", i, origin_at(o));
     for (unsigned i = 0; i < 100; i++)
         scene_redis(&s, "SET usher:host:h%u.test tenant:t%u", i, i);
+    scene_live(&s);
     origin_script(o, origin_at_gate, &gate);
     for (unsigned i = 0; i < 100; i++) {
         c[i] = scene_open(&s);

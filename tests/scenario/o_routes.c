@@ -388,6 +388,7 @@ SCENARIO(routes, a_host_says_otherwise_for_itself_alone)
     begin(&s, origin_start("else"));
     scene_redis(&s, "HSET usher:host:b.test tenant acme to %s", origin_at(own));
     set_rule(&s, "path /r respond 200 \"rule\"");
+    scene_live(&s);
     expect_get(&s, "b.test", "/r", 200, "rule"); /* rules are for all hosts of the tenant, */
     expect_get(&s, "b.test", "/", 200, "own");   /* `to` is where the others go */
     expect_get(&s, "a.test", "/", 200, "else");

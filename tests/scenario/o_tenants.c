@@ -198,6 +198,7 @@ SCENARIO(tenants, the_time_a_response_may_take)
     scene_start(&s, .flags = { "--response-timeout", "60s" });
     scene_redis(&s, "HSET usher:tenant:acme to %s timeout 100ms", origin_at(slow));
     scene_redis(&s, "SET usher:host:a.test tenant:acme");
+    scene_live(&s);
     expect_fault(&s, "a.test", "response_timeout");
     gate_open(&gate);
     scene_end(&s);

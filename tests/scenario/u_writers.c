@@ -158,6 +158,7 @@ SCENARIO(verbs, a_change_by_plain_redis_cli_is_undone)
 
     scene_start(&s);
     scene_redis(&s, "SET usher:host:plain.test 127.0.0.1:1");
+    scene_live(&s);
     expect_status(scene_get(&s, "plain.test", "/"), 502);
     scene_redis(&s, "SET usher:host:plain.test '127.0.0.1:2 127.0.0.1:3'");
     await(has(last_entry(&s, "-"), "127.0.0.1:3"));
