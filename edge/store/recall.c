@@ -81,16 +81,22 @@ bool recall_stand_ins(struct store *s)
 {
     struct recall *c = &s->recall;
 
-    if (!copy_is_ready(s->copy))
+    if (copy_is_settled(s->copy) && !copy_is_ready(s->copy))
         return false;
     take_list(c, s->sync.count);
     for (size_t i = 0; i < s->sync.count; i++)
         if (needs_stand_in(s, s->sync.records[i]))
             c->records[c->count++] = s->sync.records[i];
     c->loading = false;
-    if (c->count > 0)
+    if (c->count == 0)
+        return false;
+    if (copy_is_ready(s->copy)) {
         ask(s);
-    return c->count > 0;
+    } else { /* at a start, Redis may answer before the file has been looked through */
+        c->waiting = true;
+        timer_set(s->loop, &c->limit, LIMIT_MS);
+    }
+    return true;
 }
 
 /* --- the answer --- */
@@ -166,7 +172,7 @@ static void take(struct store *s, const struct copy_request *q)
     struct recall *c = &s->recall;
 
     timer_stop(&c->limit);
-    c->asked = false;
+    c->asked = c->waiting = false;
     for (size_t i = 0; i < c->count; i++) {
         const struct copy_wanted *w = q != NULL ? &q->items[i] : NULL;
 
@@ -176,6 +182,17 @@ static void take(struct store *s, const struct copy_request *q)
             stand_in(s, c->records[i], w);
     }
     sync_recalled(s);
+}
+
+void recall_copy_settled(struct store *s)
+{
+    if (!s->recall.waiting)
+        return;
+    s->recall.waiting = false;
+    if (copy_is_ready(s->copy))
+        ask(s);
+    else
+        take(s, NULL);
 }
 
 void recall_answered(struct store *s, struct copy_request *q)
@@ -192,6 +209,6 @@ static void on_limit(struct timer *t)
 
 void recall_cancel(struct store *s)
 {
-    s->recall.asked = false;
+    s->recall.asked = s->recall.waiting = false;
     timer_stop(&s->recall.limit);
 }

@@ -8,6 +8,7 @@
 struct recall {
     uint64_t token; /* of the question under way */
     bool asked;
+    bool waiting;            /* for the copy to be open: then it is asked */
     bool loading;            /* what is not found is absent */
     struct record **records; /* the round's, in the order asked */
     size_t count;
@@ -25,6 +26,8 @@ void recall_load(struct store *s, struct record **records, size_t count);
  * gone and not believed to be. False: there are none; else sync_recalled follows. */
 bool recall_stand_ins(struct store *s);
 
+/* The copy is open, or cannot be. */
+void recall_copy_settled(struct store *s);
 void recall_answered(struct store *s, struct copy_request *r); /* takes r */
 void recall_cancel(struct store *s);
 

@@ -175,12 +175,14 @@ static void ignore_read(void *owner)
 static void on_copy_opened(void *owner, struct names *names, const struct disk_facts *facts)
 {
     scan_copy_opened(owner, names, facts);
+    recall_copy_settled(owner);
     start_without_redis(owner);
 }
 
 static void on_copy_failed(void *owner)
 {
     scan_copy_failed(owner);
+    recall_copy_settled(owner);
     start_without_redis(owner);
 }
 

@@ -234,6 +234,21 @@ Test(store_copy, stands_in_for_what_is_bad_at_a_start)
     scene_end(s);
 }
 
+Test(store_copy, stands_in_at_once_also_when_it_takes_longer_to_open_than_redis_to_answer)
+{
+    struct scene *s = scene_with_copy(5000);
+
+    scene_do(s, "SET usher:host:h1.example nonsense");
+    scene_do(s, "SET usher:host:never-good.example nonsense");
+    EXPECT(s, is_written);
+    for (unsigned i = 0; i < 5; i++) {
+        open_again(s, true);
+        cr_assert_str_eq(scene_route(s, "h1.example"), "10.0.0.1:2");
+        cr_assert_str_eq(scene_route(s, "never-good.example"), "bad_record");
+    }
+    scene_end(s);
+}
+
 Test(store_copy, holds_back_what_an_emptied_redis_lost_also_of_what_is_not_in_memory)
 {
     struct scene *s = scene_with_copy(100);
