@@ -42,6 +42,9 @@ static const struct row board_rows[] = {
       BOARD(upstream_reuses) },
     { "usher_retries_total", "counter", "Requests sent once more: the kept connection was stale.",
       BOARD(retries) },
+    { "usher_regexes_given_up_total", "counter",
+      "Requests for which a regex of a rule could not be tried within its limits.",
+      BOARD(regexes_given_up) },
     { "usher_accept_pauses_total", "counter", "Times that accepting paused for want of room.",
       BOARD(accept_pauses) },
 };

@@ -22,6 +22,7 @@ struct counters {
     counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
     counter upstream_connects, upstream_reuses, retries;
     counter accept_pauses;
+    counter regexes_given_up; /* matchings of which one could not be tried to its end */
     counter hosts_held, waiting_lookups;
     counter applied_round; /* of the last changes this worker has applied */
 };

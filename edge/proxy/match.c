@@ -15,6 +15,7 @@
 #include "http/parser.h"
 #include "proxy/exchange.h"
 #include "proxy/worker_state.h"
+#include "routing/regex.h"
 #include "routing/rewrite.h"
 
 #define LAYERS 3
@@ -120,6 +121,15 @@ static bool is_raw(const struct exchange *x)
     return SAID(x, path) == PATH_RAW;
 }
 
+static const struct route *try_routes(struct exchange *x, const struct route_request *q)
+{
+    const struct route *route = routes_match(x->routes, q, x->w->route_scratch);
+
+    if (regex_gave_up(x->w->route_scratch))
+        counter_add(&x->w->counters->regexes_given_up, 1);
+    return route;
+}
+
 static struct str form_of(struct str path, char *to)
 {
     memcpy(to, path.ptr, path.len);
@@ -134,7 +144,7 @@ static const struct route *denied_otherwise(struct exchange *x, struct route_req
 
     q->path = route_path_otherwise(x->target.path, x->w->path_form);
     if (q->path.len > 0)
-        route = routes_match(x->routes, q, x->w->route_scratch);
+        route = try_routes(x, q);
     return route != NULL && route->action.kind == ACTION_DENY ? route : NULL;
 }
 
@@ -154,7 +164,7 @@ static const struct route *find_route(struct exchange *x)
     q.path = x->path;
     if (memmem(q.path.ptr, q.path.len, "//", 2) != NULL)
         q.path = form_of(q.path, w->path_form);
-    return routes_match(x->routes, &q, w->route_scratch);
+    return try_routes(x, &q);
 }
 
 static const struct action *find_action(struct exchange *x)

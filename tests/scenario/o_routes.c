@@ -380,6 +380,24 @@ SCENARIO(routes, a_split_keeps_its_shares_and_its_clients)
     scene_end(&s);
 }
 
+SCENARIO(routes, a_regex_that_takes_too_long_opens_nothing_and_is_counted)
+{
+    static struct scene s;
+    char path[200] = "GET /x/";
+
+    memset(path + strlen(path), 'a', 60);
+    begin(&s, origin_start("origin"));
+    set_rule(&s, "path ~^/x/(a+)+$ deny");
+    cr_assert_eq(ask(&s, "GET /x/b", "").status, 200);
+    cr_assert_eq(scene_metric(&s, "usher_regexes_given_up_total"), 0);
+    cr_assert_eq(ask(&s, kept_format("%sb", path), "").status, 403);
+    expect_metric(&s, "usher_regexes_given_up_total", 1);
+    set_rule(&s, "path ~^/x/(a+)+$ respond 418");
+    cr_assert_eq(ask(&s, kept_format("%sb", path), "").status, 200);
+    expect_metric(&s, "usher_regexes_given_up_total", 2);
+    scene_end(&s);
+}
+
 SCENARIO(routes, a_host_says_otherwise_for_itself_alone)
 {
     static struct scene s;
