@@ -51,17 +51,25 @@ static void run_as_writer(int expected, const char *verb, const char *flag, cons
     cr_assert_eq(code, expected, "usher %s ended with %d: %s%s", verb, code, out, err);
 }
 
-/* Some words of a verb, up to a NULL. */
-static void say_as_writer(const char *verb, const char *a, const char *b, const char *c,
-                          const char *d)
+/* Some words of a verb, up to a NULL. Returns what it complained of. */
+static const char *say_as(const char *user, int expected, const char *verb, const char *a,
+                          const char *b, const char *c, const char *d)
 {
-    const char *url = kept_format("redis://usher-writer:change-me@127.0.0.1:%u", redis.port);
+    const char *url = kept_format("redis://%s:change-me@127.0.0.1:%u", user, redis.port);
     char *out, *err;
     int code =
         process_run((const char *[]){ edge_program(), verb, "--redis", url, a, b, c, d, NULL },
                     NULL, &out, &err);
 
-    cr_assert_eq(code, 0, "usher %s %s ended with %d: %s%s", verb, a, code, out, err);
+    cr_assert_eq(code, expected, "%s: usher %s %s ended with %d: %s%s", user, verb, a, code, out,
+                 err);
+    return err;
+}
+
+static void say_as_writer(const char *verb, const char *a, const char *b, const char *c,
+                          const char *d)
+{
+    say_as("usher-writer", 0, verb, a, b, c, d);
 }
 
 SCENARIO(acl, an_edge_may_do_all_that_it_does)
@@ -150,6 +158,27 @@ SCENARIO(acl, a_writer_may_run_the_verbs)
     say_as_writer("tenant", "show", "acme", NULL, NULL);
     say_as_writer("explain", "http://b.test/", NULL, NULL, NULL);
     say_as_writer("tenant", "rm", "acme", "--yes", NULL);
+    expect_no_denial();
+    scene_end(&s);
+    redis_free(&redis);
+}
+
+SCENARIO(acl, an_operator_may_forget_edges_too_and_a_writer_is_told_that_it_may_not)
+{
+    begin();
+    scene_edge_start(&s);
+    await(has(redis_say(&redis, "ZRANGE usher:edges 0 -1"), ""));
+    say_as_writer("accept", NULL, NULL, NULL, NULL);
+    say_as("usher-operator", 0, "accept", NULL, NULL, NULL, NULL);
+    say_as("usher-operator", 0, "wait", NULL, NULL, NULL, NULL);
+    redis_say(&redis, "ZADD usher:edges 1 gone");
+    cr_assert(has(say_as("usher-writer", 1, "edges", "forget", "gone", NULL, NULL), "NOPERM"));
+    redis_say(&redis, "ACL LOG RESET");
+    say_as("usher-operator", 0, "edges", "forget", "gone", NULL, NULL);
+    say_as("usher-operator", 0, "edges", "--json", NULL, NULL, NULL);
+    say_as("usher-operator", 0, "check", "--json", NULL, NULL, NULL);
+    if (strstr(redis_say(&redis, "INFO server"), "redis_version:6") == NULL)
+        say_as("usher-operator", 0, "schema", "install", NULL, NULL, NULL);
     expect_no_denial();
     scene_end(&s);
     redis_free(&redis);
