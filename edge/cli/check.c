@@ -39,6 +39,11 @@ struct check {
 
 /* --- findings --- */
 
+static const char *severity(const struct finding *f)
+{
+    return f->note ? "note" : f->warning ? "warning" : "error";
+}
+
 static void write_text(const struct check *c, const struct finding *f)
 {
     struct buf line = { 0 };
@@ -46,7 +51,7 @@ static void write_text(const struct check *c, const struct finding *f)
 
     if (c->file != NULL && f->line > 0)
         buf_printf(&line, "%s:%u: ", c->file, f->line);
-    buf_printf(&line, "%s: ", f->warning ? "warning" : "error");
+    buf_printf(&line, "%s: ", severity(f));
     if (f->key.len > 0)
         buf_printf(&line, "%s: ", str_printable(f->key, key, sizeof(key)));
     if (f->error.value[0] == '\0')
@@ -69,8 +74,7 @@ static void write_json(struct check *c, const struct finding *f)
 {
     struct buf json = { 0 };
 
-    buf_printf(&json, "%s\n  {\"severity\":\"%s\"", c->written > 0 ? "," : "",
-               f->warning ? "warning" : "error");
+    buf_printf(&json, "%s\n  {\"severity\":\"%s\"", c->written > 0 ? "," : "", severity(f));
     add_member(&json, "kind", str_from(f->kind));
     add_member(&json, "key", f->key);
     if (c->file != NULL && f->line > 0)
@@ -107,14 +111,19 @@ static int finish(struct check *c)
 {
     const struct lint *l = &c->lint;
 
-    if (c->json)
-        printf("%s],\"checked\":%llu,\"errors\":%llu,\"warnings\":%llu}\n",
+    if (c->json) {
+        printf("%s],\"checked\":%llu,\"errors\":%llu,\"warnings\":%llu,\"notes\":%llu}\n",
                c->written > 0 ? "\n" : "", (unsigned long long)l->keys,
-               (unsigned long long)l->errors, (unsigned long long)l->warnings);
-    else
-        printf("%llu key%s checked: %llu error%s, %llu warning%s\n", (unsigned long long)l->keys,
+               (unsigned long long)l->errors, (unsigned long long)l->warnings,
+               (unsigned long long)l->notes);
+    } else {
+        printf("%llu key%s checked: %llu error%s, %llu warning%s", (unsigned long long)l->keys,
                plural(l->keys), (unsigned long long)l->errors, plural(l->errors),
                (unsigned long long)l->warnings, plural(l->warnings));
+        if (l->notes > 0)
+            printf(", %llu note%s", (unsigned long long)l->notes, plural(l->notes));
+        puts("");
+    }
     return l->errors > 0 || (c->strict && l->warnings > 0) ? CLI_EXIT_FAILED : 0;
 }
 
@@ -174,6 +183,7 @@ static int check_all(struct check *c)
     c->learning = false;
     if (!walk(c, "", on_key_first) || !walk(c, "host:", on_key_host))
         return fail(c, c->records.error);
+    lint_unnamed(&c->lint);
     return finish(c);
 }
 
@@ -345,11 +355,11 @@ static bool read_flags(struct check *c, int argc, char **argv, int *code)
     const struct verb_usage usage = {
         .line = "check [FLAGS] [FILE]",
         .says =
-            "What an edge would refuse (errors, in the words of usher:errors), and what it takes "
-            "and will\nsurprise (warnings): in all keys under --prefix; or, with FILE (- for "
-            "standard input), in what its\nredis-cli commands would leave behind on top of what "
-            "stands in Redis. Nothing is written.\n\nExit: 0 without errors, 1 with, 2 when it "
-            "cannot be checked.\n",
+            "What an edge would refuse (errors, in the words of usher:errors), what it takes and\n"
+            "will surprise (warnings), and what nobody names (notes): in all keys under --prefix;\n"
+            "or, with FILE (- for standard input), errors and warnings in what its redis-cli\n"
+            "commands would leave behind on top of what stands in Redis. Nothing is written.\n\n"
+            "Exit: 0 without errors, 1 with, 2 when it cannot be checked.\n",
         .flags = flags,
         .settings = "allow-endpoints",
         .words_most = 1,

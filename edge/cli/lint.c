@@ -22,6 +22,7 @@ struct lint_target {
     struct str name; /* owned */
     bool looked;     /* fetched, or learnt */
     bool exists;
+    bool named;                     /* by a record that was judged */
     bool has_policy, has_endpoints; /* of a service */
     bool takes_requests;            /* an endpoint of weight */
     bool has_to;                    /* of a tenant, or of the defaults */
@@ -37,6 +38,7 @@ static const char *const families_other[] = { "errors",  "edges",    "edge",   "
                                               "sni",     "script",   "purge",  "ban",   "accept",
                                               "switch",  "applied" };
 
+#define UNNAMED_MOST 100
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A field of this family; of the endpoints: an option. */
@@ -59,7 +61,9 @@ void lint_report(struct lint *l, struct finding *f)
 {
     if (f->line == 0)
         f->line = l->line;
-    if (f->warning)
+    if (f->note)
+        l->notes++;
+    else if (f->warning)
         l->warnings++;
     else
         l->errors++;
@@ -249,7 +253,7 @@ static void fetch_into(struct lint *l, struct lint_target *t, enum family family
         l->why = why;
 }
 
-static const struct lint_target *look_up(struct lint *l, enum family family, struct str name)
+static struct lint_target *look_up(struct lint *l, enum family family, struct str name)
 {
     struct lint_target *t = target_of(l, family, name);
 
@@ -311,10 +315,11 @@ static struct str tenant_behind(enum family family, struct str name,
 static void judge_name(struct lint *l, enum family family, struct str name,
                        const struct record_fields *fields, const struct record_name *named)
 {
-    const struct lint_target *t = look_up(l, named->family, named->name);
+    struct lint_target *t = look_up(l, named->family, named->name);
     struct str tenant = tenant_behind(family, name, fields);
     struct record_error error;
 
+    t->named = true;
     if (!t->exists) {
         if (t->family == FAMILY_tenant)
             record_error_set(&error, named->field, named->name,
@@ -410,6 +415,56 @@ void lint_record(struct lint *l, enum family family, struct str name, const stru
         warn_further(l, family, name, &fields);
     }
     record_fields_free(&fields);
+}
+
+/* --- what nobody names --- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct lint_target *x = *(struct lint_target *const *)a;
+    const struct lint_target *y = *(struct lint_target *const *)b;
+    size_t least = x->name.len < y->name.len ? x->name.len : y->name.len;
+    int order = x->family != y->family ? (int)x->family - (int)y->family
+                                       : memcmp(x->name.ptr, y->name.ptr, least);
+
+    return order != 0 ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+}
+
+static void note(struct lint *l, struct str key, const char *says)
+{
+    struct finding f = { .note = true, .kind = "unnamed", .key = key };
+
+    snprintf(f.error.expected, sizeof(f.error.expected), "%s", says);
+    lint_report(l, &f);
+}
+
+static void note_target(struct lint *l, const struct lint_target *t)
+{
+    if (t->family == FAMILY_tenant)
+        note(l, key_of(l, FAMILY_tenant, t->name), "has no hosts: no request meets it");
+    else
+        note(l, key_of(l, t->has_endpoints ? FAMILY_endpoints : FAMILY_service, t->name),
+             "is a service that nobody names: no request is sent there");
+}
+
+void lint_unnamed(struct lint *l)
+{
+    struct lint_target *t, **unnamed = check_alloc((l->targets.count + 1) * sizeof(*unnamed));
+    size_t count = 0;
+    char more[80];
+
+    for (size_t at = 0; (t = map_next(&l->targets, &at)) != NULL;)
+        if (t->exists && !t->named && (t->family == FAMILY_tenant || t->family == FAMILY_service))
+            unnamed[count++] = t;
+    qsort(unnamed, count, sizeof(*unnamed), by_name);
+    l->line = 0;
+    for (size_t i = 0; i < count && i < UNNAMED_MOST; i++)
+        note_target(l, unnamed[i]);
+    if (count > UNNAMED_MOST) {
+        snprintf(more, sizeof(more), "%zu more that nobody names", count - UNNAMED_MOST);
+        note(l, STR(""), more);
+    }
+    free(unnamed);
 }
 
 void lint_init(struct lint *l, struct str prefix, const struct records *all)

@@ -52,6 +52,30 @@ SCENARIO(check, warnings_alone_are_exit_0_unless_strict)
     scene_end(&s);
 }
 
+SCENARIO(check, what_nobody_names_is_noted_and_is_no_mistake)
+{
+    static struct scene s;
+    struct verb_said said;
+
+    scene_start(&s, .without_edge = true);
+    write_good(&s);
+    said = verb_say(&s, "check --strict");
+    expect_code(said, 0);
+    cr_assert_not(has(said.out, "note"), "%s", said.out);
+    scene_redis(&s, "HSET usher:endpoints:spare 10.0.0.2:80 100");
+    scene_redis(&s, "HSET usher:endpoints:ruled 10.0.0.2:80 100");
+    scene_redis(&s, "HSET usher:routes:acme one 'path /x split service:ruled=1'");
+    scene_redis(&s, "HSET usher:tenant:empty to service:web");
+    said = verb_say(&s, "check --strict");
+    expect_code(said, 0);
+    cr_assert_str_eq(said.out,
+                     "note: usher:tenant:empty: has no hosts: no request meets it\n"
+                     "note: usher:endpoints:spare: is a service that nobody names: no request is "
+                     "sent there\n8 keys checked: 0 errors, 0 warnings, 2 notes\n");
+    expect_says(verb_say(&s, "check --json"), "{\"severity\":\"note\",\"kind\":\"unnamed\"");
+    scene_end(&s);
+}
+
 SCENARIO(check, without_redis_or_the_file_it_is_exit_2)
 {
     static struct scene s;
@@ -182,7 +206,8 @@ SCENARIO(check, findings_come_as_json)
 
     scene_start(&s, .without_edge = true);
     said = verb_say(&s, "check --json");
-    cr_assert_str_eq(said.out, "{\"findings\":[],\"checked\":0,\"errors\":0,\"warnings\":0}\n");
+    cr_assert_str_eq(said.out,
+                     "{\"findings\":[],\"checked\":0,\"errors\":0,\"warnings\":0,\"notes\":0}\n");
     scene_redis(&s, "HSET usher:tenant:acme status asleep to 10.0.0.1:1");
     said = verb_say(&s, "check --json");
     expect_code(said, 1);
