@@ -62,13 +62,15 @@ static void write_healthz(struct control *c, struct admin_exchange *x, struct st
 static void answer_store(struct control *c, struct admin_exchange *x)
 {
     const struct store_status *s = store_status(c->store);
-    bool ready = s->ever_synced || s->serves_copy;
     struct copy_status copy;
     struct buf body = { 0 };
+    bool ready;
 
     store_copy_status(c->store, &copy);
+    /* A copy that holds nothing has never met Redis: its address may be wrong. */
+    ready = s->ever_synced || (s->serves_copy && copy.rows > 0);
     buf_add_text(&body, ready ? "ready\n" : "store not reached yet\n");
-    if (s->serves_copy)
+    if (ready && s->serves_copy)
         buf_add_text(&body, "serving from the disk copy: Redis has not been reached\n");
     else if (ready && !s->up)
         buf_add_text(&body, "serving from memory: Redis is away\n");

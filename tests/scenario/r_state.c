@@ -83,6 +83,7 @@ SCENARIO(state, without_a_copy_a_start_with_redis_dead_says_so)
     redis_kill(&s.redis);
     scene_edge_start_unready(&s);
     await_fault(&s, "a.test", "store_unavailable");
+    cr_assert_eq(scene_ready(&s), 503, "a copy that holds nothing makes no edge ready");
     redis_restart(&s.redis);
     scene_host(&s, "a.test", origin_start("one"));
     await_get(&s, "a.test", "/", 200, "one");
