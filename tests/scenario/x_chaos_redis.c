@@ -36,8 +36,8 @@ static void begin(bool durable, const char *flag, const char *value)
 static void end(void)
 {
     load_end(&load);
+    versions_stop(&v); /* before the scene's end, which frees what is kept */
     scene_end(&s);
-    versions_stop(&v);
 }
 
 static bool is_up(void)

@@ -36,9 +36,9 @@ static void begin(unsigned nodes)
 static void end(void)
 {
     load_end(&load);
+    versions_stop(&v); /* before the scene's end, which frees what is kept */
     scene_end(&s);
     sentinels_end(&c);
-    versions_stop(&v);
 }
 
 static bool holds_back(void)

@@ -42,10 +42,9 @@ static void begin(void)
 static void end(void)
 {
     load_end(&load);
-    relay_cut(relay);
-    scene_end(&s);
     relay_stop(relay);
-    versions_stop(&v);
+    versions_stop(&v); /* before the scene's end, which frees what is kept */
+    scene_end(&s);
 }
 
 static bool is_up(void)
@@ -81,8 +80,8 @@ static void end_many(void)
         edge_free(&edges[i]);
         relay_stop(wires[i]);
     }
+    versions_stop(&v); /* before the scene's end, which frees what is kept */
     scene_end(&s);
-    versions_stop(&v);
 }
 
 static void settle_many(void)
