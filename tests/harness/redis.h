@@ -15,6 +15,7 @@ struct redis {
     char config[96];      /* its configuration file; "": none */
     bool sentinel;
     unsigned queued;
+    bool may_end; /* it may close the connection instead of an answer, which is "-lost" then */
 };
 
 /* Starts it in `dir`; `tcp`: on a free port of 127.0.0.1 too. Again after redis_kill: same places,

@@ -86,7 +86,9 @@ const char *sentinels_role(struct redis *node)
     const char *role;
 
     redis_reconnect(node);
-    role = redis_say(node, "ROLE");
+    node->may_end = true; /* Sentinel ends all connections to one that it makes a replica */
+    role = redis_try(node, "ROLE");
+    node->may_end = false;
     return kept_format("%.*s", (int)strcspn(role, "\n"), role);
 }
 
