@@ -113,8 +113,13 @@ void process_start(struct process *p, const char *const argv[], const char *cons
 
 void process_signal(struct process *p, int signal)
 {
-    if (p->running)
-        kill(p->pid, signal);
+    siginfo_t seen;
+
+    if (!p->running)
+        return;
+    kill(p->pid, signal);
+    if (signal == SIGSTOP) /* each of its threads, which may be in the middle of something */
+        cr_assert_eq(waitid(P_PID, (id_t)p->pid, &seen, WSTOPPED | WEXITED | WNOWAIT), 0);
 }
 
 int process_wait(struct process *p, unsigned ms)
