@@ -19,6 +19,7 @@
 #define QUEUE_ROOM_BYTES (4u << 20) /* beyond it, those who can wait do */
 #define CLOSE_SECONDS 5
 #define STALLED_MS 500
+#define HUNG_MS 10000
 
 static struct str key_of(const struct change *g)
 {
@@ -84,6 +85,7 @@ static void on_mail(void *owner, struct mail *mail)
         c->events.walked(c->events.owner, (struct copy_walk *)mail);
         return;
     case MAIL_OPENED:
+        c->told++;
         c->events.opened(c->events.owner, &m->names, &m->facts);
         names_free(&m->names);
         break;
@@ -91,6 +93,9 @@ static void on_mail(void *owner, struct mail *mail)
         c->events.failed(c->events.owner);
         break;
     case MAIL_BEHIND:
+        pthread_mutex_lock(&c->lock);
+        c->lacking = c->overflowed;
+        pthread_mutex_unlock(&c->lock);
         c->events.behind(c->events.owner);
         break;
     }
@@ -175,6 +180,15 @@ bool copy_is_settled(const struct copy *c)
     return c == NULL || atomic_load(&c->settled);
 }
 
+/* Has the disk held the writer up for so long? */
+static bool is_stalled(const struct copy *c, uint64_t ms)
+{
+    uint64_t since = atomic_load(&c->busy_since);
+
+    return since != 0 && clock_now_ms() - since > ms;
+}
+
+/* With a disk that takes nothing there is no waiting for it: all is put again when it works. */
 bool copy_has_room(struct copy *c)
 {
     bool room;
@@ -182,9 +196,9 @@ bool copy_has_room(struct copy *c)
     if (!copy_is_ready(c))
         return true;
     pthread_mutex_lock(&c->lock);
-    room = c->bytes < QUEUE_ROOM_BYTES;
+    room = c->bytes < QUEUE_ROOM_BYTES || c->status.failing || c->overflowed;
     pthread_mutex_unlock(&c->lock);
-    return room;
+    return room || is_stalled(c, HUNG_MS);
 }
 
 void copy_status(struct copy *c, struct copy_status *to)
@@ -206,7 +220,8 @@ static void queue_change(struct copy *c, struct change *g)
     g->hash = map_hash(key_of(g));
     was = map_find(&c->changes, g->hash, key_of(g));
     if (was == NULL && c->bytes > QUEUE_MOST_BYTES) {
-        c->overflowed = true;
+        c->overflowed = c->lacking = true;
+        c->complete = -1;
         copy_change_free(g);
         return;
     }
@@ -260,10 +275,12 @@ void copy_delete(struct copy *c, enum family family, struct str name)
 
 void copy_set_complete(struct copy *c, bool complete)
 {
-    if (c == NULL)
+    /* A file that control has not heard of yet lacks what was put before it was there. */
+    if (!copy_is_ready(c) || c->told != atomic_load(&c->opened))
         return;
     pthread_mutex_lock(&c->lock);
-    c->complete = complete;
+    if (!c->lacking)
+        c->complete = complete;
     pthread_cond_signal(&c->to_write);
     pthread_mutex_unlock(&c->lock);
 }
@@ -317,19 +334,11 @@ void copy_walk_free(struct copy_walk *w)
     free(w);
 }
 
-/* A disk that holds the writer up would hold control up, too. */
-static bool is_stalled(const struct copy *c)
-{
-    uint64_t since = atomic_load(&c->busy_since);
-
-    return since != 0 && clock_now_ms() - since > STALLED_MS;
-}
-
 bool copy_fetch(struct copy *c, enum family family, struct str name, struct buf *value)
 {
     uint64_t deadline_ms;
 
-    if (!copy_is_ready(c) || is_stalled(c))
+    if (!copy_is_ready(c) || is_stalled(c, STALLED_MS)) /* it would hold control up, too */
         return false;
     c->fetch = copy_reopen(c, c->fetch, &c->fetch_opened);
     return copy_get(c, c->fetch, family, name, value, &deadline_ms);

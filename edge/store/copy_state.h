@@ -41,6 +41,7 @@ struct copy {
     size_t bytes;
     struct list requests; /* struct mail: copy_request or copy_walk */
     bool closing, overflowed, damaged;
+    bool lacking; /* changes were skipped, and control has not been told: it is not complete */
     int complete; /* to be set when the queue is empty; -1: as it is */
     struct copy_status status;
 
@@ -48,6 +49,7 @@ struct copy {
     atomic_bool ready, settled;
     atomic_uint_fast64_t busy_since; /* monotonic ms: the writer waits for the disk since; 0: not */
     int lock_fd;                     /* writer */
+    unsigned told;                   /* control: of so many openings */
     struct disk *fetch;              /* control: for copy_fetch */
     unsigned fetch_opened;
     bool stuck;

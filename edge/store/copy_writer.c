@@ -114,6 +114,7 @@ static void say_opened(struct copy *c, struct opened_mail *m)
     c->status.rows = m->facts.rows;
     c->status.complete = m->facts.complete;
     c->damaged = false;
+    c->complete = -1; /* that was said of the file before */
     pthread_mutex_unlock(&c->lock);
     say_works(c);
     atomic_fetch_add(&c->opened, 1);
@@ -246,7 +247,7 @@ static bool write_some(struct copy *c, struct disk *d, bool *dirty)
 {
     struct list batch;
     enum disk_result result;
-    bool all, behind = false;
+    bool all, overflowed, behind;
     int complete = -1;
 
     list_init(&batch);
@@ -256,7 +257,9 @@ static bool write_some(struct copy *c, struct disk *d, bool *dirty)
         return false;
     }
     all = take_batch(c, &batch);
-    if (c->overflowed)
+    overflowed = c->overflowed;
+    c->overflowed = overflowed && !all; /* from now on it is the next batch's to tell of */
+    if (overflowed)
         complete = 0;
     else if (all)
         complete = c->complete;
@@ -277,10 +280,8 @@ static bool write_some(struct copy *c, struct disk *d, bool *dirty)
         if (complete == c->complete)
             c->complete = -1;
     }
-    if (result == DISK_DONE && all && c->overflowed) {
-        c->overflowed = false;
-        behind = true;
-    }
+    behind = result == DISK_DONE && all && overflowed;
+    c->overflowed = c->overflowed || (overflowed && !behind);
     if (result == DISK_DAMAGED)
         c->damaged = true;
     else if (result == DISK_FAILED && !c->closing)

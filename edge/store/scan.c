@@ -447,5 +447,6 @@ void scan_copy_failed(struct store *s)
 
 void scan_copy_behind(struct store *s)
 {
+    s->scan.sweep_due = true; /* deletions were skipped, too */
     begin_again(s);
 }
