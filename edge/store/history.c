@@ -263,7 +263,7 @@ void history_note(struct store *s, const struct record *r)
     say_before(&was, c);
     buf_free(&was);
     take_keys(s, r, c);
-    c->look = !r->pushed;
+    c->look = !r->pushed || r->found;
     if (redis_link_is_up(s->writer)) {
         send_change(s, c);
     } else if (h->waiting_count < WAITING_MOST) {

@@ -349,7 +349,7 @@ static void finish(struct store *s, struct record *r)
     r->reading = NULL;
     r->to_read = false;
     if (r->queue != QUEUE_PUSHED) {
-        r->pushed = r->flushed = false;
+        r->pushed = r->flushed = r->found = false;
         barrier_paid(s, r);
     }
     if (list_is_empty(&r->lookups))

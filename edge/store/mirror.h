@@ -65,6 +65,7 @@ struct record {
     bool has_good; /* the object, or this record's part of it, comes from a good version */
     bool pushed;   /* Redis told of a change: an absence is to be believed, */
     bool flushed;  /* but not when all was deleted in the same moment or since */
+    bool found;    /* gone, as a look at everything has found: Redis may have told others of it */
     bool wanted;   /* a lookup asks for it */
     bool missing;  /* withheld */
     bool deleted;  /* absent, and we saw it go */

@@ -509,7 +509,7 @@ void sync_abort(struct store *s)
     while ((node = list_take_first(&dropped)) != NULL) {
         struct record *r = LIST_ITEM(node, struct record, queue_node);
 
-        r->pushed = r->flushed = r->wanted = false;
+        r->pushed = r->flushed = r->found = r->wanted = false;
         /* A pair is dropped with its first record, which may be in the list too: at its last. */
         if (!r->known &&
             (r->pair == NULL || (!r->pair->known && list_is_empty(&r->pair->queue_node))) &&

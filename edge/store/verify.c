@@ -196,7 +196,7 @@ static void obey(struct store *s)
         struct record *r = LIST_ITEM(node, struct record, missing_node);
 
         forget_missing(v, r);
-        r->pushed = true; /* read once more, and then believed */
+        r->pushed = r->found = true; /* read once more, and then believed */
         r->flushed = false;
         sync_want(s, r, QUEUE_PUSHED);
         barrier_owe(s, r);

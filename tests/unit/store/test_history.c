@@ -256,6 +256,24 @@ Test(store_history, of_two_edges_one_records_it)
     scene_end(s);
 }
 
+Test(store_history, a_deletion_that_another_recorded_long_ago_is_not_recorded_again)
+{
+    struct scene *s = scene_with_hosts();
+
+    scene_do(s,
+             "XADD usher:history:- * key usher:host:own.test before_type string before "
+             "10.0.0.5:5 after_type none after %b edge other",
+             "", (size_t)0);
+    scene_do(s, "MULTI");
+    scene_do(s, "DEL usher:host:own.test");
+    scene_do(s, "CLIENT KILL TYPE normal SKIPME yes");
+    scene_do(s, "EXEC");
+    scene_expect(s, "own.test", "unknown_host");
+    scene_run(s, 100);
+    cr_assert_eq(entries(s, "-"), 1);
+    scene_end(s);
+}
+
 /* Found after the link was lost, when another has recorded it, and its mark has run out. */
 Test(store_history, what_another_recorded_long_ago_is_not_recorded_again)
 {
