@@ -82,9 +82,11 @@ static void count_known(struct store *s)
 void verify_begin(struct store *s)
 {
     struct verify *v = &s->verify;
-    struct changes *c = store_changes(s);
+    struct changes *c;
     struct list *node;
 
+    store_flush(s); /* a worker forgets before it takes the answers of the same changes */
+    c = store_changes(s);
     s->mirror.epoch++;
     s->status.suspect = true;
     v->accepted = false;
@@ -221,6 +223,7 @@ static void decide(struct store *s)
     s->status.missing_hosts = gone;
     if (!s->status.regressed) {
         log_line(LOG_ERROR, "store_regressed", "gone=%zu known=%zu", gone, known);
+        store_flush(s);
         store_changes(s)->forget_unknown = true; /* 404s of the last moments may be wrong */
     }
     s->status.regressed = true;
