@@ -188,6 +188,18 @@ static bool is_stalled(const struct copy *c, uint64_t ms)
     return since != 0 && clock_now_ms() - since > ms;
 }
 
+bool copy_has_all(struct copy *c)
+{
+    bool all;
+
+    if (!copy_is_ready(c) || c->told != atomic_load(&c->opened))
+        return false;
+    pthread_mutex_lock(&c->lock);
+    all = !c->lacking && !c->status.failing;
+    pthread_mutex_unlock(&c->lock);
+    return all;
+}
+
 /* With a disk that takes nothing there is no waiting for it: all is put again when it works. */
 bool copy_has_room(struct copy *c)
 {

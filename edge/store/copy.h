@@ -68,6 +68,7 @@ void copy_free(struct copy *c);
 
 bool copy_is_ready(const struct copy *c);
 bool copy_is_settled(const struct copy *c); /* ready, or found to be unusable */
+bool copy_has_all(struct copy *c);          /* it takes what is put, and has skipped nothing */
 bool copy_has_room(struct copy *c);         /* for those who can wait */
 void copy_status(struct copy *c, struct copy_status *to);
 

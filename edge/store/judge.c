@@ -337,6 +337,7 @@ static void finish(struct store *s, struct record *r)
     if (read) {
         history_note(s, r);
         scan_judged(s, r);
+        r->to_copy = false;
         keep_value(r);
     }
     if (read && !withheld && r->keep)

@@ -13,6 +13,7 @@
 
 #define ABSENTS_MOST 100000
 #define ABSENTS_SHARE 4 /* the part of the cache's bytes that they may take: one in so many */
+#define LOOKS_MOST 4096 /* for something to drop, in one round: the next one goes on */
 #define NEVER_SEEN UINT32_MAX
 #define SLOTS_RESTING 64 /* a freed slot is not given out again before so many others were freed */
 #define NO_SLOT UINT32_MAX
@@ -501,7 +502,9 @@ static bool stays(const struct mirror *m, struct record *r)
 /* Names that nobody has must not push out those that are served: they have a share of their own. */
 static void evict_absents(struct mirror *m, size_t most_bytes)
 {
-    for (size_t left = m->absent_count; left > 0; left--) {
+    size_t looks = m->absent_count < LOOKS_MOST ? m->absent_count : LOOKS_MOST;
+
+    for (; looks > 0; looks--) {
         struct record *r = LIST_ITEM(m->absents.next, struct record, clock);
 
         if (m->absent_count <= ABSENTS_MOST && m->absent_bytes <= most_bytes)
@@ -515,7 +518,7 @@ static void evict_absents(struct mirror *m, size_t most_bytes)
 
 void mirror_evict(struct mirror *m, size_t most_bytes, struct changes *changes)
 {
-    size_t looks = 2 * m->held_count;
+    size_t looks = 2 * m->held_count < LOOKS_MOST ? 2 * m->held_count : LOOKS_MOST;
 
     evict_absents(m, most_bytes / ABSENTS_SHARE);
     while (m->bytes > most_bytes && looks-- > 0 && !list_is_empty(&m->held)) {

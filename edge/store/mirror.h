@@ -67,6 +67,7 @@ struct record {
     bool flushed;  /* but not when all was deleted in the same moment or since */
     bool found;    /* gone, as a look at everything has found: Redis may have told others of it */
     bool wanted;   /* a lookup asks for it */
+    bool to_copy;  /* the walk came by: the disk copy gets it, changed or not */
     bool missing;  /* withheld */
     bool deleted;  /* absent, and we saw it go */
     bool was_known, was_present, is_new, keep, marked; /* while a round is judged */

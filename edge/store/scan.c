@@ -15,7 +15,8 @@
 #include "store/reading.h"
 #include "store/state.h"
 
-#define STEP_KEYS "512"
+#define STEP_KEYS 512
+#define STEP_KEYS_TEXT "512"
 #define QUEUED_MOST 1024 /* keys that wait to be read */
 #define TICK_MS 20
 #define SAY_MS 3000
@@ -114,9 +115,12 @@ static void take_key(struct store *s, struct str key)
 
     if (!keys_split(s->prefix, key, &family, &name))
         return;
-    if (copy_is_ready(s->copy))
-        sync_want(s, mirror_get(&s->mirror, family, name), QUEUE_SCAN);
-    else
+    if (copy_is_ready(s->copy)) {
+        struct record *r = mirror_get(&s->mirror, family, name);
+
+        r->to_copy = true; /* it may wait as something else, and longer than the walk lasts */
+        sync_want(s, r, QUEUE_SCAN);
+    } else
         names_add(&s->names, family, name, true);
 }
 
@@ -161,7 +165,8 @@ static void take_step(struct store *s, const redisReply *r)
         if (keys->element[i]->type == REDIS_REPLY_STRING)
             take_key(s, str_slice(keys->element[i]->str, keys->element[i]->len));
     c->keys += keys->elements;
-    c->room -= (double)keys->elements;
+    /* Keys of others are passed by, too: Redis looks at so many at least. */
+    c->room -= (double)(keys->elements > STEP_KEYS ? keys->elements : STEP_KEYS);
     set_cursor(c, str_slice(r->element[0]->str, r->element[0]->len));
     if (str_equals(str_slice(c->cursor.ptr, c->cursor.len), STR("0")))
         c->state = SCAN_SETTLING;
@@ -232,7 +237,7 @@ static void step(struct store *s)
     redis_link_send(s->reader, on_scanned, 6,
                     (struct str[]){ STR("SCAN"), str_from(cursor), STR("MATCH"),
                                     str_slice(pattern.ptr, pattern.len), STR("COUNT"),
-                                    STR(STEP_KEYS) });
+                                    STR(STEP_KEYS_TEXT) });
     buf_free(&pattern);
 }
 
@@ -309,7 +314,7 @@ void scan_judged(struct store *s, const struct record *r)
 {
     const struct reading *d = r->reading;
     enum family family = (enum family)r->family;
-    bool scanning = s->scan.state == SCAN_RUNNING || s->scan.state == SCAN_SETTLING;
+    bool scanning = r->to_copy || s->scan.state == SCAN_RUNNING || s->scan.state == SCAN_SETTLING;
 
     if (d->from_copy || r->verdict == VERDICT_WITHHELD)
         return;
@@ -434,7 +439,6 @@ void scan_copy_opened(struct store *s, struct names *names, const struct disk_fa
     names_merge(&s->names, names);
     if (facts->complete)
         s->scan.was_complete = true;
-    s->mirror.copied = true;
     tell_status(s);
     begin_again(s);
 }

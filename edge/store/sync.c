@@ -250,6 +250,7 @@ static void close_round(struct store *s)
         scan_after_round(s);
         verify_after_round(s);
     }
+    s->mirror.copied = s->scan.complete && copy_has_all(s->copy);
     mirror_evict(&s->mirror, s->settings->cache_bytes, store_changes(s));
     y->step = ROUND_NONE;
     if (!loaded)

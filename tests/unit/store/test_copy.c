@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "scene.h"
 #include "store/copy.h"
 
@@ -395,5 +396,37 @@ Test(store_copy, has_the_value_of_what_is_not_held)
     cr_expect(str_equals(str_slice(value.ptr, value.len), STR("s10.0.0.1:2")));
     cr_expect_not(store_fetch(s->store, FAMILY_host, STR("never.seen"), &value));
     buf_free(&value);
+    scene_end(s);
+}
+
+static unsigned scans_of(struct scene *s)
+{
+    char *text = scene_ask(s, "INFO commandstats"), *at = strstr(text, "cmdstat_scan:calls=");
+    unsigned calls = at != NULL ? (unsigned)atoi(at + strlen("cmdstat_scan:calls=")) : 0;
+
+    free(text);
+    return calls;
+}
+
+/* Redis has to look at them, too. */
+Test(store_copy, goes_over_keys_of_others_at_the_same_pace)
+{
+    struct scene *s = scene_new();
+    uint64_t began, passed_ms;
+
+    scene_do(s, "DEBUG POPULATE 20000 other 8");
+    fill(s, 10);
+    s->settings.sync_rate = 2000;
+    began = clock_now_ms();
+    scene_open(s);
+    do {
+        unsigned scans = scans_of(s);
+
+        passed_ms = clock_now_ms() - began;
+        cr_assert_leq(scans * 512ull, 2 * 512 + passed_ms * 2, "%u in %llu ms", scans,
+                      (unsigned long long)passed_ms);
+        scene_run(s, 20);
+    } while (passed_ms < 1500);
+    cr_expect_gt(scans_of(s), 1);
     scene_end(s);
 }
