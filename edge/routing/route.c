@@ -25,9 +25,10 @@ struct str route_path_otherwise(struct str path, char *scratch)
     size_t len;
     bool same;
 
-    if (memmem(path.ptr, path.len, "//", 2) == NULL)
+    if (memmem(path.ptr, path.len, "//", 2) == NULL && memchr(path.ptr, '\\', path.len) == NULL)
         return str_slice(normal, 0);
-    memcpy(scratch, path.ptr, path.len);
+    for (size_t i = 0; i < path.len; i++)
+        scratch[i] = path.ptr[i] == '\\' ? '/' : path.ptr[i];
     len = path_normal(str_slice(scratch, route_path_form(scratch, path.len)), normal, &same);
     return str_slice(normal, route_path_form(normal, len));
 }

@@ -130,9 +130,9 @@ void route_text(const struct routes *r, const struct route *route, struct buf *t
 /* "//" to "/", in place; returns the new length. The form that rules are matched on. */
 size_t route_path_form(char *path, size_t len);
 
-/* The form that `path`, as a client wrote it, has for an endpoint that takes "//" as "/" before it
- * removes dot segments; of interest where it gets the path so (path=raw). len 0: there is no "//",
- * or no such path. `scratch` holds 4 * path.len + 1 and keeps the result. */
+/* The form that `path`, as a client wrote it, has for an endpoint that takes "//" and "\" as "/"
+ * before it removes dot segments; of interest where it gets the path so (path=raw). len 0: there is
+ * neither, or no such path. `scratch` holds 4 * path.len + 1 and keeps the result. */
 struct str route_path_otherwise(struct str path, char *scratch);
 
 #endif

@@ -111,6 +111,8 @@ SCENARIO(deny, no_way_to_write_a_path_gets_around_it)
     await(scene_get(&s, "a.test", "/%61").status == 200 && !strcmp(origin_last(o)->target, "/%61"));
     await_get(&s, "a.test", "/x//../admin", 403, NULL);
     expect_get(&s, "a.test", "/x/y//../../admin", 403, NULL);
+    expect_get(&s, "a.test", "/x\\..\\admin", 403, NULL);
+    expect_get(&s, "a.test", "/x\\../admin", 403, NULL);
     expect_get(&s, "a.test", "/x/y/..//../admin", 403, NULL);
     expect_no_way_round(&s, o);
     scene_end(&s);

@@ -117,6 +117,8 @@ Test(routing_rewrite, the_other_reading_of_a_raw_path)
 {
     cr_expect_str_eq(otherwise("/x/../admin"), ""); /* there is but one */
     cr_expect_str_eq(otherwise("/x//../admin"), "/admin");
+    cr_expect_str_eq(otherwise("/x\\../admin"), "/admin");
+    cr_expect_str_eq(otherwise("/\\admin"), "/admin");
     cr_expect_str_eq(otherwise("/x//%2e%2e/%61"), "/a");
     cr_expect_str_eq(otherwise("//a//b//"), "/a/b/");
     cr_expect_str_eq(otherwise("//../..//a"), "/a");
