@@ -17,18 +17,27 @@
 
 enum { REPLY_TYPE, REPLY_TTL, REPLY_STRING, REPLY_FIELDS, REPLY_MEMORY, REPLY_HASH };
 
-void reading_ask(struct redis_link *link, struct str key, bool whole_hash)
+static void ask(struct redis_link *link, redisCallbackFn *fn, unsigned argc,
+                const struct str *words)
 {
-    redis_link_queue(link, 2, (struct str[]){ STR("TYPE"), key });
-    redis_link_queue(link, 2, (struct str[]){ STR("PTTL"), key });
+    if (fn != NULL)
+        redis_link_send(link, fn, argc, words);
+    else
+        redis_link_queue(link, argc, words);
+}
+
+void reading_ask(struct redis_link *link, struct str key, bool whole_hash, redisCallbackFn *fn)
+{
+    ask(link, fn, 2, (struct str[]){ STR("TYPE"), key });
+    ask(link, fn, 2, (struct str[]){ STR("PTTL"), key });
     /* One byte more than a string may have (RECORD_STRING_MAX): then it is too large. */
-    redis_link_queue(link, 4, (struct str[]){ STR("GETRANGE"), key, STR("0"), STR("8192") });
-    redis_link_queue(link, 2, (struct str[]){ STR("HLEN"), key });
+    ask(link, fn, 4, (struct str[]){ STR("GETRANGE"), key, STR("0"), STR("8192") });
+    ask(link, fn, 2, (struct str[]){ STR("HLEN"), key });
     redis_link_send(
-        link, NULL, 5,
+        link, fn, 5,
         (struct str[]){ STR("MEMORY"), STR("USAGE"), key, STR("SAMPLES"), STR("1024") });
     if (whole_hash)
-        redis_link_queue(link, 2, (struct str[]){ STR("HGETALL"), key });
+        ask(link, fn, 2, (struct str[]){ STR("HGETALL"), key });
 }
 
 static bool is_wrong_type(const redisReply *r)

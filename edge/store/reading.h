@@ -36,7 +36,8 @@ enum reading_result {
     READING_BROKEN /* no answer about a record, but about Redis: *reason */
 };
 
-void reading_ask(struct redis_link *link, struct str key, bool whole_hash);
+/* Inside MULTI with `fn` NULL; else each of READING_(HASH_)COMMANDS replies comes to fn. */
+void reading_ask(struct redis_link *link, struct str key, bool whole_hash, redisCallbackFn *fn);
 enum reading_result reading_take(redisReply *const *replies, enum family family, struct str name,
                                  bool whole_hash, struct reading *to, const char **reason);
 /* What the disk copy holds. False: it cannot be read any more; `to` is as it was. */

@@ -6,7 +6,10 @@
  * Not here: values of records (reading.c). */
 #include "store/redis_answers.h"
 
+#include <hiredis/alloc.h>
 #include <stdio.h>
+
+#include "base/check.h"
 
 #define OLDEST_MAJOR 6
 #define OLDEST_MINOR 2
@@ -148,4 +151,24 @@ bool redis_place_set(struct redis_place *p, struct str host, struct str port)
     p->host[host.len] = '\0';
     p->port = (uint16_t)number;
     return true;
+}
+
+redisReply *redis_reply_copy(const redisReply *r)
+{
+    redisReply *copy = hi_calloc(1, sizeof(*copy));
+
+    CHECK(copy != NULL);
+    *copy = *r;
+    if (r->str != NULL) {
+        copy->str = hi_malloc(r->len + 1);
+        CHECK(copy->str != NULL);
+        memcpy(copy->str, r->str, r->len + 1);
+    }
+    if (r->elements == 0)
+        copy->element = NULL;
+    else
+        copy->element = hi_calloc(r->elements, sizeof(*copy->element));
+    for (size_t i = 0; i < r->elements; i++)
+        copy->element[i] = redis_reply_copy(r->element[i]);
+    return copy;
 }

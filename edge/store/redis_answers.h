@@ -42,6 +42,9 @@ uint64_t redis_info_number(struct str text, const char *name); /* 0 when it is n
 struct str redis_map_field(const redisReply *map, const char *name);
 uint64_t redis_map_number(const redisReply *map, const char *name);
 
+/* A copy that lives on when the callback it came to has ended: freeReplyObject. */
+redisReply *redis_reply_copy(const redisReply *r);
+
 /* "h:1" or "[::1]:1" */
 #define REDIS_PLACE_TEXT_SIZE 272
 char *redis_place_text(const struct redis_place *p, char to[REDIS_PLACE_TEXT_SIZE]);

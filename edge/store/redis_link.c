@@ -546,7 +546,9 @@ static void on_queued(redisAsyncContext *redis, void *reply, void *owner)
 {
     const redisReply *r = reply;
 
-    if (r != NULL && redis->data != NULL && r->type == REDIS_REPLY_ERROR)
+    if (r == NULL || redis->data == NULL || r->type != REDIS_REPLY_ERROR)
+        return;
+    if (!str_starts_with(str_slice(r->str, r->len), STR("OOM"))) /* EXEC will say so, too */
         redis_link_fail(owner, r->str);
 }
 

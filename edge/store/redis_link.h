@@ -59,7 +59,8 @@ void redis_link_send(struct redis_link *l, redisCallbackFn *fn, unsigned argc,
                      const struct str *words);
 void redis_link_send_for(struct redis_link *l, redisCallbackFn *fn, void *owner, unsigned argc,
                          const struct str *words);
-/* Inside MULTI: a reply that is an error ends the link, with that error as its reason. */
+/* Inside MULTI: a reply that is an error ends the link, with that error as its reason; but for a
+ * Redis at its maxmemory, which takes nothing into a MULTI: then EXEC is answered by EXECABORT. */
 void redis_link_queue(struct redis_link *l, unsigned argc, const struct str *words);
 /* Is it an error that says "not here" or "not now" (READONLY, LOADING, MOVED ...)? Then the link
  * has been ended, and comes back where its work can be done. */

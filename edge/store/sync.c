@@ -34,6 +34,7 @@
 
 static void on_turn_end(struct turn_end *end);
 static void ask(struct store *s);
+static void free_singles(struct sync *y);
 
 void sync_init(struct store *s)
 {
@@ -47,6 +48,8 @@ void sync_free(struct store *s)
     turn_end_cancel(&s->sync.end);
     free(s->sync.records);
     free(s->sync.sent);
+    free_singles(&s->sync);
+    free(s->sync.singles);
 }
 
 /* --- queues --- */
@@ -210,6 +213,7 @@ static void start(struct store *s)
     size_t scanned = at_most(y->queued[QUEUE_SCAN], ROUND_SCAN_LEAST);
 
     y->fences = y->unfenced = 0;
+    y->one_by_one = false;
     y->loading = !redis_link_is_up(s->reader);
     take_queue(s, QUEUE_PUSHED, ROUND_KEYS - wanted - verified - scanned);
     take_queue(s, QUEUE_WANTED, at_least(room_left(y, verified + scanned), wanted));
@@ -385,33 +389,82 @@ static bool is_asked_for(const struct sync *y, bool *all)
     return false;
 }
 
-static void on_exec(redisAsyncContext *redis, void *reply, void *owner)
+static size_t commands_of(const struct record *r)
 {
-    struct store *s = owner;
+    return r->is_hash ? READING_HASH_COMMANDS : READING_COMMANDS;
+}
+
+/* All that was asked for has been answered. */
+static void take_replies(struct store *s, redisReply *const *replies, size_t count)
+{
     struct sync *y = &s->sync;
-    const redisReply *r = reply;
     size_t at = 0;
 
-    if (r == NULL || redis->data == NULL || y->step != ROUND_READING)
-        return;
-    if (r->type != REDIS_REPLY_ARRAY) {
-        redis_link_fail(s->reader, r->type == REDIS_REPLY_ERROR ? r->str : "EXEC was not obeyed");
-        return;
-    }
     for (size_t i = 0; i < y->sent_count; i++)
         y->sent[i]->in_flight = false;
     for (size_t i = 0; i < y->sent_count; i++) {
-        size_t own = y->sent[i]->is_hash ? READING_HASH_COMMANDS : READING_COMMANDS;
+        size_t own = commands_of(y->sent[i]);
 
-        if (at + own > r->elements) {
+        if (at + own > count) {
             redis_link_fail(s->reader, "EXEC was answered in part");
             return;
         }
-        if (!take_reply(s, y->sent[i], r->element + at))
+        if (!take_reply(s, y->sent[i], replies + at))
             return;
         at += own;
     }
     ask(s);
+}
+
+static void free_singles(struct sync *y)
+{
+    while (y->single_count > 0)
+        freeReplyObject(y->singles[--y->single_count]);
+}
+
+/* One reply of a record that is read without MULTI. What is pushed between two of them may have been
+ * written between two of them, so from the first one on the record is no longer under way. */
+static void on_single(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct store *s = owner;
+    struct sync *y = &s->sync;
+
+    if (reply == NULL || redis->data == NULL || y->step != ROUND_READING || !y->one_by_one)
+        return;
+    if (y->single_count == y->single_room) {
+        y->single_room = y->single_room ? y->single_room * 2 : 64;
+        y->singles = check_realloc(y->singles, y->single_room * sizeof(redisReply *));
+    }
+    y->singles[y->single_count++] = redis_reply_copy(reply);
+    if (y->single_left == 0)
+        y->single_left = commands_of(y->sent[y->single_at]);
+    y->sent[y->single_at]->in_flight = false;
+    if (--y->single_left > 0 || ++y->single_at < y->sent_count)
+        return;
+    take_replies(s, y->singles, y->single_count);
+    /* Another reading of the same round has set the count to 0, and made no reply yet. */
+}
+
+static void send_all(struct store *s);
+
+static void on_exec(redisAsyncContext *redis, void *reply, void *owner)
+{
+    struct store *s = owner;
+    const redisReply *r = reply;
+
+    if (r == NULL || redis->data == NULL || s->sync.step != ROUND_READING)
+        return;
+    if (r->type == REDIS_REPLY_ERROR && !s->sync.one_by_one &&
+        str_starts_with(str_slice(r->str, r->len), STR("EXECABORT"))) {
+        s->sync.one_by_one = true;
+        send_all(s);
+        return;
+    }
+    if (r->type != REDIS_REPLY_ARRAY) {
+        redis_link_fail(s->reader, r->type == REDIS_REPLY_ERROR ? r->str : "EXEC was not obeyed");
+        return;
+    }
+    take_replies(s, r->element, r->elements);
 }
 
 static void send_all(struct store *s)
@@ -419,15 +472,20 @@ static void send_all(struct store *s)
     struct sync *y = &s->sync;
     struct buf key = { 0 };
 
-    redis_link_queue(s->reader, 1, (struct str[]){ STR("MULTI") });
+    free_singles(y);
+    y->single_at = y->single_left = 0;
+    if (!y->one_by_one)
+        redis_link_queue(s->reader, 1, (struct str[]){ STR("MULTI") });
     for (size_t i = 0; i < y->sent_count; i++) {
         struct record *r = y->sent[i];
 
         buf_clear(&key);
         keys_add(&key, s->prefix, (enum family)r->family, record_name(r));
-        reading_ask(s->reader, str_slice(key.ptr, key.len), r->is_hash);
+        reading_ask(s->reader, str_slice(key.ptr, key.len), r->is_hash,
+                    y->one_by_one ? on_single : NULL);
     }
-    redis_link_send(s->reader, on_exec, 1, (struct str[]){ STR("EXEC") });
+    if (!y->one_by_one)
+        redis_link_send(s->reader, on_exec, 1, (struct str[]){ STR("EXEC") });
     buf_free(&key);
 }
 

@@ -24,6 +24,11 @@ struct sync {
     size_t count, room;
     struct record **sent; /* those in the EXEC under way */
     size_t sent_count, sent_room;
+    /* Redis at its maxmemory takes no MULTI: then the round is read without, reply by reply. */
+    bool one_by_one;
+    redisReply **singles; /* copies of what came so far */
+    size_t single_count, single_room;
+    size_t single_at, single_left; /* whose replies are coming, and how many of them still are */
     unsigned fences, unfenced;
     unsigned flushes; /* of all keys, that pushes may still come with */
     bool overflowed;  /* pushes were skipped */

@@ -351,3 +351,26 @@ Test(store_link, a_closed_door)
     cr_expect_str_eq(scene_route(s, "a.example"), "store_unavailable");
     scene_end(s);
 }
+
+/* With noeviction, a Redis at its maxmemory refuses writes; and whatever is queued in a MULTI. */
+Test(store_outage, at_its_maxmemory_redis_is_read_all_the_same)
+{
+    struct scene *s = scene_new();
+
+    set_hosts(s, 0, 40);
+    scene_do(s, "HSET usher:tenant:acme to 10.0.0.9:90 status active");
+    scene_do(s, "SET usher:host:acme.example tenant:acme");
+    scene_open(s);
+    expect_hosts(s, 0, 10);
+    scene_do(s, "CONFIG SET maxmemory 1");
+    expect_hosts(s, 10, 40); /* never asked for before */
+    cr_expect_str_eq(scene_route(s, "acme.example"), "10.0.0.9:90");
+    scene_do(s, "DEL usher:host:h3.example usher:host:h13.example");
+    scene_expect(s, "h3.example", "unknown_host");
+    scene_expect(s, "h13.example", "unknown_host");
+    cr_expect_eq(store_status(s->store)->reconnects, 0);
+    scene_do(s, "CONFIG SET maxmemory 0");
+    scene_do(s, "SET usher:host:h3.example 10.0.0.3:33");
+    scene_expect(s, "h3.example", "10.0.0.3:33");
+    scene_end(s);
+}
