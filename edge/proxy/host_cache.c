@@ -97,6 +97,28 @@ static void make_room(struct sites *s, enum host_kind kind)
     }
 }
 
+/* Is the site that the line names still in its slot? */
+static bool holds(const struct sites *s, struct slot_ref ref)
+{
+    const struct slot *slot;
+
+    if (ref.slot >= s->rooms[OBJECT_SITE])
+        return false;
+    slot = &s->slots[OBJECT_SITE][ref.slot];
+    return slot->object != NULL && slot->generation == ref.generation;
+}
+
+/* A host that is in use is looked at once per tick. */
+static void touch(struct sites *s, struct host_line *line)
+{
+    unsigned tick = object_tick(loop_now_ms(s->loop));
+
+    if (line->tick == (uint8_t)tick)
+        return;
+    line->tick = (uint8_t)tick;
+    sites_touch(s, OBJECT_SITE, line->site.slot, tick);
+}
+
 static void remember(struct sites *s, struct str host, enum host_kind kind, struct slot_ref site)
 {
     struct map_print print = map_print_of(host);
@@ -109,6 +131,9 @@ static void remember(struct sites *s, struct str host, enum host_kind kind, stru
     line->site = site;
     line->born = s->suffix_clock;
     line->kind = (uint8_t)kind;
+    line->tick = (uint8_t)(object_tick(loop_now_ms(s->loop)) - 1);
+    if (kind != HOST_UNKNOWN && holds(s, site))
+        touch(s, line);
     s->clocks[kind].count++;
     counter_add(&s->counters->hosts_held, 1);
 }
@@ -199,17 +224,6 @@ static enum sites_result ask(struct sites *s, struct str host, struct sites_wait
     return SITES_WAIT;
 }
 
-/* Is the site that the line names still in its slot? */
-static bool holds(const struct sites *s, struct slot_ref ref)
-{
-    const struct slot *slot;
-
-    if (ref.slot >= s->rooms[OBJECT_SITE])
-        return false;
-    slot = &s->slots[OBJECT_SITE][ref.slot];
-    return slot->object != NULL && slot->generation == ref.generation;
-}
-
 void sites_fetch_line(const struct sites *s, struct map_print print)
 {
     host_table_fetch(&s->hosts, print);
@@ -241,6 +255,8 @@ enum sites_result sites_find(struct sites *s, struct str host, struct map_print 
     if (!line->used)
         line->used = true;
     *ref = line->site;
+    if (line->kind != HOST_UNKNOWN)
+        touch(s, line);
     return line->kind == HOST_UNKNOWN ? SITES_UNKNOWN : SITES_FOUND;
 }
 

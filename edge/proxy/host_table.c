@@ -86,7 +86,7 @@ struct host_line *host_table_add(struct host_table *t, struct map_print print, s
 
     if (t->lines == NULL)
         set_room(t, LINES_LEAST);
-    else if ((t->count + 1) * 4 > (t->mask + 1) * 3)
+    else if ((t->count + 1) * 5 > (t->mask + 1) * 4)
         set_room(t, (t->mask + 1) * 2);
     at = free_place(t, print);
     t->lines[at] = (struct host_line){ .print = print, .taken = true };

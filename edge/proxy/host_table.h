@@ -16,6 +16,7 @@ struct host_line {
     uint32_t born; /* sites.suffix_clock when it was last known to be right */
     uint8_t kind;  /* enum host_kind */
     bool taken, used;
+    uint8_t tick; /* the last octet of the tick in which its slot was said to be used last */
 };
 
 struct host_table {

@@ -26,11 +26,17 @@ void sites_init(struct sites *s, struct loop *l, struct worker_shared *shared,
     host_cache_init(s);
 }
 
+static void free_slots(struct sites *s, unsigned kind)
+{
+    free(s->slots[kind]);
+    free(s->sides[kind]);
+}
+
 void sites_free(struct sites *s)
 {
     host_cache_free(s);
     for (unsigned kind = 0; kind < OBJECT_KINDS; kind++)
-        free(s->slots[kind]);
+        free_slots(s, kind);
     LIST_EACH (node, after, &s->retired)
         free(LIST_ITEM(node, struct retired, node));
     free(s->freed);
@@ -60,26 +66,35 @@ static void mail_released(struct sites *s)
     s->freed = NULL;
 }
 
+static void *grown(void *items, size_t item, uint32_t from, uint32_t to)
+{
+    items = check_realloc(items, to * item);
+    memset((char *)items + from * item, 0, (to - from) * item);
+    return items;
+}
+
 static struct slot *slot_at(struct sites *s, enum object_kind kind, uint32_t index)
 {
-    if (index >= s->rooms[kind]) {
-        uint32_t room = s->rooms[kind] ? s->rooms[kind] : 64;
+    uint32_t was = s->rooms[kind], room = was ? was : 64;
 
+    if (index >= was) {
         while (room <= index)
             room *= 2;
-        s->slots[kind] = check_realloc(s->slots[kind], room * sizeof(struct slot));
-        memset(s->slots[kind] + s->rooms[kind], 0, (room - s->rooms[kind]) * sizeof(struct slot));
+        s->slots[kind] = grown(s->slots[kind], sizeof(struct slot), was, room);
+        s->sides[kind] = grown(s->sides[kind], sizeof(struct slot_side), was, room);
         s->rooms[kind] = room;
     }
     return &s->slots[kind][index];
 }
 
-static void touch(struct slot *slot, uint32_t tick)
+void sites_touch(struct sites *s, enum object_kind kind, uint32_t index, unsigned tick)
 {
-    if (slot->tick == tick)
+    struct slot_side *side = &s->sides[kind][index];
+
+    if (side->tick == tick)
         return; /* without a look at *used, which is far away */
-    slot->tick = tick;
-    atomic_store_explicit(slot->used, tick, memory_order_relaxed);
+    side->tick = tick;
+    atomic_store_explicit(side->used, tick, memory_order_relaxed);
 }
 
 struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
@@ -92,7 +107,8 @@ struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
     if (slot->object == NULL)
         return NULL;
     slot->pins++;
-    touch(slot, object_tick(loop_now_ms(s->loop)));
+    if (kind != OBJECT_SITE)
+        sites_touch(s, kind, index, object_tick(loop_now_ms(s->loop)));
     return slot->object;
 }
 
@@ -127,7 +143,7 @@ void sites_unpin(struct sites *s, uint32_t index, struct object *object)
 
 uint32_t *sites_cursor(struct sites *s, enum object_kind kind, uint32_t slot)
 {
-    return &s->slots[kind][slot].cursor;
+    return &s->sides[kind][slot].cursor;
 }
 
 static void apply_swap(struct sites *s, const struct swap *swap)
@@ -145,8 +161,8 @@ static void apply_swap(struct sites *s, const struct swap *swap)
         release(s, slot->object);
     }
     slot->object = swap->now;
-    slot->used = swap->used;
-    slot->tick = 0;
+    s->sides[swap->kind][swap->ref.slot].used = swap->used;
+    s->sides[swap->kind][swap->ref.slot].tick = 0;
     slot->generation = swap->ref.generation;
     slot->pins = 0;
 }

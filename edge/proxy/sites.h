@@ -13,14 +13,18 @@
 #include "proxy/worker.h"
 #include "routing/changes.h"
 
-/* The object that a slot holds now, and how many exchanges of this worker use it. */
+/* The object that a slot holds now, and how many exchanges of this worker use it. Every request for
+ * a host comes here, so it is small: what is seldom looked at stands in struct slot_side. */
 struct slot {
     struct object *object; /* NULL: the record is gone */
-    slot_tick *used;
     uint32_t generation;
     uint32_t pins;
+};
+
+struct slot_side {
+    slot_tick *used;
     uint32_t cursor; /* balancing: outlives the object */
-    uint32_t tick;   /* what this worker wrote to *used last */
+    uint32_t tick;   /* what this worker wrote to *used last; of sites: the hosts' lines know */
 };
 
 /* How a host was resolved last: by its own key, by a wildcard, or by none. Each kind is bounded on
@@ -48,6 +52,7 @@ struct sites_waiter {
 
 struct sites {
     struct slot *slots[OBJECT_KINDS];
+    struct slot_side *sides[OBJECT_KINDS]; /* slot by slot */
     uint32_t rooms[OBJECT_KINDS];
     struct host_table hosts;
     struct host_clock clocks[HOST_KINDS];
@@ -82,6 +87,10 @@ void sites_fetch_slot(const struct sites *s, struct map_print print);
 struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t slot);
 void sites_unpin(struct sites *s, uint32_t slot, struct object *object);
 uint32_t *sites_cursor(struct sites *s, enum object_kind kind, uint32_t slot);
+
+/* The slot was used in this tick, says eviction from then on. sites_pin says so of all but sites:
+ * these it is said of when their host is found. */
+void sites_touch(struct sites *s, enum object_kind kind, uint32_t slot, unsigned tick);
 
 /* Takes part in `changes`: frees it when this worker is the last to have applied it. */
 void sites_apply(struct sites *s, struct changes *changes);
