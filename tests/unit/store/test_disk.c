@@ -13,6 +13,7 @@
 
 #include "store/disk.h"
 
+#define LOOKS_MOST 6000 /* at a file that may be of any length */
 #define PREFIX STR("usher:")
 
 struct seen {
@@ -265,6 +266,8 @@ static void damage_each(const char *dir, const char *damaged, size_t step, unsig
     log = read_file(log_path, &log_len);
     which = of == &len ? bytes : log;
     cr_assert_gt(*of, 0);
+    if (step > 1 && *of / step > LOOKS_MOST) /* a log is as long as its writer had time for */
+        step = *of / LOOKS_MOST;
     for (size_t at = 0; at < *of; at += step) {
         char was = which[at];
 
