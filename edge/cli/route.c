@@ -13,13 +13,12 @@
 #include "cli/route_list.h"
 #include "cli/verb_flags.h"
 #include "cli/verb_redis.h"
+#include "cli/verb_tenant.h"
 #include "store/keys.h"
 
 struct route_verb {
     struct settings settings;
-    struct redis_client *client;
-    struct redis_records records;
-    struct records source;
+    struct verb_tenant at;
     struct verb_words words; /* ls TENANT; add TENANT NAME RULE; rm TENANT NAME */
     bool json, dry;
 };
@@ -41,7 +40,7 @@ static int exists(struct route_verb *v, enum family family)
     struct value value;
     const char *why;
 
-    if (!records_fetch(&v->source, family, tenant_of(v), &value, &why)) {
+    if (!records_fetch(&v->at.source, family, tenant_of(v), &value, &why)) {
         say_redis(why);
         return -1;
     }
@@ -54,7 +53,7 @@ static int list(struct route_verb *v)
     const char *why = NULL;
     int code = 0;
 
-    if (!route_list(&v->source, tenant_of(v), v->json, "", &text, &why)) {
+    if (!route_list(&v->at.source, tenant_of(v), v->json, "", &text, &why)) {
         code = say_redis(why);
     } else if (text.len == 0) {
         fprintf(stderr, "usher route: tenant %s has no rules\n", v->words.words[1]);
@@ -71,7 +70,7 @@ static int write_rule(struct route_verb *v, unsigned count, const struct str *wo
     struct record_write w;
     int code;
 
-    record_write_open(&w, &v->settings, v->client, by);
+    record_write_open(&w, &v->settings, v->at.client, by);
     w.dry = v->dry;
     record_write_add(&w, count, words);
     code = record_write_send(&w);
@@ -86,7 +85,7 @@ static bool find_rule(struct route_verb *v, struct str name, struct buf *to, con
 
     buf_add_text(to, "");
     *why = NULL;
-    if (!records_fetch(&v->source, FAMILY_routes, tenant_of(v), &value, why))
+    if (!records_fetch(&v->at.source, FAMILY_routes, tenant_of(v), &value, why))
         return false;
     *why = NULL;
     for (size_t i = 0; i < value.count; i++)
@@ -151,32 +150,20 @@ static int remove_rule(struct route_verb *v, struct str key)
 static int run(struct route_verb *v, int (*act)(struct route_verb *v, struct str key))
 {
     struct buf key = { 0 };
-    const char *expected;
-    int code;
+    int code = verb_tenant_open(&v->at, "route", &v->settings, v->words.words[1]);
 
-    if (!record_name_is_right(FAMILY_tenant, tenant_of(v), &expected)) {
-        fprintf(stderr,
-                "usher route: \"%.80s\" is no tenant's id: a-z 0-9 . _ - with 1 to 63 "
-                "characters\n",
-                v->words.words[1]);
-        return CLI_EXIT_USAGE;
-    }
-    v->client = verb_redis_open(&v->settings);
-    if (v->client == NULL)
-        return CLI_EXIT_FAILED;
-    redis_records_init(&v->records, v->client, str_from(v->settings.prefix));
-    v->source = redis_records_source(&v->records);
+    if (code != 0)
+        return code;
     keys_add(&key, str_from(v->settings.prefix), FAMILY_routes, tenant_of(v));
     code = act != NULL ? act(v, str_slice(key.ptr, key.len)) : list(v);
     buf_free(&key);
-    redis_records_free(&v->records);
-    redis_client_close(v->client);
+    verb_tenant_close(&v->at);
     return code;
 }
 
 int route_verb(int argc, char **argv)
 {
-    struct route_verb v = { .client = NULL };
+    struct route_verb v = { .at = { .client = NULL } };
     int code;
     const struct verb_flag flags[] = {
         { "dry-run", 0, NULL, VERB_FLAG_SWITCH, &v.dry,

@@ -14,13 +14,12 @@
 #include "cli/route_list.h"
 #include "cli/verb_flags.h"
 #include "cli/verb_redis.h"
+#include "cli/verb_tenant.h"
 #include "store/keys.h"
 
 struct tenant_verb {
     struct settings settings;
-    struct redis_client *client;
-    struct redis_records records;
-    struct records source;
+    struct verb_tenant at;
     struct verb_words words;
     bool yes;
     uint64_t hosts_most;
@@ -72,7 +71,7 @@ static bool find_belongings(struct tenant_verb *v)
 {
     const struct redis_walk walk = { .owner = v, .key = on_key, .value = on_value };
 
-    return redis_records_walk(&v->records, "", &walk);
+    return redis_records_walk(&v->at.records, "", &walk);
 }
 
 /* --- show --- */
@@ -102,7 +101,7 @@ static bool add_said(struct tenant_verb *v, enum family family, struct str name,
     size_t count;
     const struct field_row *rows = record_fields_of(family, &count);
 
-    if (!records_fetch(&v->source, family, name, &value, &why)) {
+    if (!records_fetch(&v->at.source, family, name, &value, &why)) {
         say_redis(why);
         return false;
     }
@@ -188,10 +187,10 @@ static int show(struct tenant_verb *v)
         /* said */
     } else if (!there) {
         fprintf(stderr, "usher tenant: there is no tenant %s\n", v->words.words[1]);
-    } else if (!route_list(&v->source, id_of(v), false, "          ", &rules, &why)) {
+    } else if (!route_list(&v->at.source, id_of(v), false, "          ", &rules, &why)) {
         say_redis(why);
     } else if (!find_belongings(v)) {
-        say_redis(v->records.error);
+        say_redis(v->at.records.error);
     } else {
         if (rules.len == 0)
             buf_printf(&text, "%-9s none\n", "rules");
@@ -236,16 +235,16 @@ static int remove_tenant(struct tenant_verb *v)
     const char *why;
     int code = CLI_EXIT_FAILED;
 
-    if (!records_fetch(&v->source, FAMILY_tenant, id_of(v), &value, &why))
+    if (!records_fetch(&v->at.source, FAMILY_tenant, id_of(v), &value, &why))
         return say_redis(why);
     if (value.kind == VALUE_ABSENT) {
         fprintf(stderr, "usher tenant: there is no tenant %s\n", v->words.words[1]);
         return CLI_EXIT_FAILED;
     }
     if (!find_belongings(v))
-        return say_redis(v->records.error);
+        return say_redis(v->at.records.error);
     say_dangling(v);
-    record_write_open(&w, &v->settings, v->client, "usher tenant rm");
+    record_write_open(&w, &v->settings, v->at.client, "usher tenant rm");
     w.dry = !v->yes;
     keys_add(&tenant, str_from(v->settings.prefix), FAMILY_tenant, id_of(v));
     keys_add(&routes, str_from(v->settings.prefix), FAMILY_routes, id_of(v));
@@ -266,26 +265,14 @@ static int remove_tenant(struct tenant_verb *v)
 
 static int run(struct tenant_verb *v, int (*act)(struct tenant_verb *v))
 {
-    const char *expected;
-    int code;
+    int code = verb_tenant_open(&v->at, "tenant", &v->settings, v->words.words[1]);
 
-    if (!record_name_is_right(FAMILY_tenant, id_of(v), &expected)) {
-        fprintf(stderr,
-                "usher tenant: \"%.80s\" is no tenant's id: a-z 0-9 . _ - with 1 to 63 "
-                "characters\n",
-                v->words.words[1]);
-        return CLI_EXIT_USAGE;
-    }
-    v->client = verb_redis_open(&v->settings);
-    if (v->client == NULL)
-        return CLI_EXIT_FAILED;
-    redis_records_init(&v->records, v->client, str_from(v->settings.prefix));
-    v->source = redis_records_source(&v->records);
+    if (code != 0)
+        return code;
     code = act(v);
     buf_free(&v->hosts);
     buf_free(&v->services);
-    redis_records_free(&v->records);
-    redis_client_close(v->client);
+    verb_tenant_close(&v->at);
     return code;
 }
 
