@@ -116,10 +116,11 @@ static void touch(struct sites *s, struct host_line *line)
     if (line->tick == (uint8_t)tick)
         return;
     line->tick = (uint8_t)tick;
-    sites_touch(s, OBJECT_SITE, line->site.slot, tick);
+    atomic_store_explicit(host_table_side(&s->hosts, line)->used, tick, memory_order_relaxed);
 }
 
-static void remember(struct sites *s, struct str host, enum host_kind kind, struct slot_ref site)
+static void remember(struct sites *s, struct str host, enum host_kind kind, struct slot_ref site,
+                     slot_tick *used)
 {
     struct map_print print = map_print_of(host);
     struct host_line *line = host_table_find(&s->hosts, print);
@@ -129,10 +130,11 @@ static void remember(struct sites *s, struct str host, enum host_kind kind, stru
     make_room(s, kind);
     line = host_table_add(&s->hosts, print, host);
     line->site = site;
+    host_table_side(&s->hosts, line)->used = used;
     line->born = s->suffix_clock;
     line->kind = (uint8_t)kind;
     line->tick = (uint8_t)(object_tick(loop_now_ms(s->loop)) - 1);
-    if (kind != HOST_UNKNOWN && holds(s, site))
+    if (kind != HOST_UNKNOWN)
         touch(s, line);
     s->clocks[kind].count++;
     counter_add(&s->counters->hosts_held, 1);
@@ -295,23 +297,43 @@ void host_cache_forget_unknown(struct sites *s)
     s->unknown_floor = ++s->suffix_clock;
 }
 
+void host_cache_move(struct sites *s, const struct moved *m)
+{
+    struct host_line *line = host_table_find(&s->hosts, m->host);
+
+    if (line == NULL || line->kind != HOST_EXACT)
+        return;
+    if (m->site.generation == 0)
+        drop(s, line);
+    else
+        line->site = m->site;
+}
+
 void host_cache_answer(struct sites *s, const struct answer *a)
 {
     struct str host = str_slice(a->host, a->host_len);
-    uint64_t hash = map_hash(host);
-    struct asked_host *asked = map_find(&s->asked, hash, host);
 
     if (a->kind == ANSWER_SITE)
-        remember(s, host, a->exact ? HOST_EXACT : HOST_WILDCARD, a->site);
+        remember(s, host, a->exact ? HOST_EXACT : HOST_WILDCARD, a->site, a->used);
     else if (a->kind == ANSWER_UNKNOWN)
-        remember(s, host, HOST_UNKNOWN, (struct slot_ref){ 0 });
-    if (asked == NULL)
-        return;
-    wake(s, asked,
-         a->kind == ANSWER_SITE      ? SITES_FOUND
-         : a->kind == ANSWER_UNKNOWN ? SITES_UNKNOWN
-                                     : SITES_BUSY,
-         a->site, a->fault);
+        remember(s, host, HOST_UNKNOWN, (struct slot_ref){ 0 }, NULL);
+}
+
+void host_cache_wake(struct sites *s, const struct answer *a)
+{
+    static const enum sites_result results[] = {
+        [ANSWER_SITE] = SITES_FOUND,
+        [ANSWER_UNKNOWN] = SITES_UNKNOWN,
+        [ANSWER_FAULT] = SITES_BUSY,
+    };
+    struct str host = str_slice(a->host, a->host_len);
+    uint64_t hash = map_hash(host);
+    struct asked_host *asked = map_find(&s->asked, hash, host);
+    const struct host_line *line = host_table_find(&s->hosts, map_print_of(host));
+
+    if (asked != NULL)
+        wake(s, asked, results[a->kind],
+             a->kind == ANSWER_SITE && line != NULL ? line->site : a->site, a->fault);
 }
 
 void sites_dump_hosts(const struct sites *s, size_t most, struct buf *json)
@@ -323,7 +345,7 @@ void sites_dump_hosts(const struct sites *s, size_t most, struct buf *json)
     buf_add_text(json, "[");
     for (size_t at = 0; most > 0 && (line = host_table_next(&s->hosts, &at)) != NULL; most--) {
         buf_add_text(json, first ? "{\"host\":" : ",{\"host\":");
-        buf_add_json(json, str_from(host_table_name(&s->hosts, line)));
+        buf_add_json(json, str_from(host_table_side(&s->hosts, line)->name));
         buf_printf(json, ",\"kind\":\"%s\",\"slot\":%u}", kinds[line->kind], line->site.slot);
         first = false;
     }

@@ -11,7 +11,10 @@ void host_cache_free(struct sites *s);
 void host_cache_forget(struct sites *s, const struct forgotten *f);
 void host_cache_forget_unknown(struct sites *s);
 
-/* Remembers the answer and wakes who waits for it. */
+void host_cache_move(struct sites *s, const struct moved *m);
+
+/* Remembers the answer; wakes who waits for it, with what has become of it since. */
 void host_cache_answer(struct sites *s, const struct answer *a);
+void host_cache_wake(struct sites *s, const struct answer *a);
 
 #endif

@@ -17,9 +17,9 @@ _Static_assert(sizeof(struct host_line) == 32, "two to a cache line");
 void host_table_free(struct host_table *t)
 {
     for (size_t i = 0; t->lines != NULL && i <= t->mask; i++)
-        free(t->names[i]);
+        free(t->sides[i].name);
     free(t->lines);
-    free(t->names);
+    free(t->sides);
     *t = (struct host_table){ 0 };
 }
 
@@ -65,7 +65,7 @@ static void set_room(struct host_table *t, size_t lines)
     t->lines = aligned_alloc(64, lines * sizeof(*t->lines));
     CHECK(t->lines != NULL);
     memset(t->lines, 0, lines * sizeof(*t->lines));
-    t->names = check_alloc(lines * sizeof(*t->names));
+    t->sides = check_alloc(lines * sizeof(*t->sides));
     t->mask = lines - 1;
     for (size_t i = 0; was.lines != NULL && i <= was.mask; i++) {
         size_t to;
@@ -74,10 +74,10 @@ static void set_room(struct host_table *t, size_t lines)
             continue;
         to = free_place(t, was.lines[i].print);
         t->lines[to] = was.lines[i];
-        t->names[to] = was.names[i];
+        t->sides[to] = was.sides[i];
     }
     free(was.lines);
-    free(was.names);
+    free(was.sides);
 }
 
 struct host_line *host_table_add(struct host_table *t, struct map_print print, struct str name)
@@ -90,8 +90,8 @@ struct host_line *host_table_add(struct host_table *t, struct map_print print, s
         set_room(t, (t->mask + 1) * 2);
     at = free_place(t, print);
     t->lines[at] = (struct host_line){ .print = print, .taken = true };
-    t->names[at] = check_alloc(name.len + 1);
-    memcpy(t->names[at], name.ptr, name.len);
+    t->sides[at] = (struct host_side){ .name = check_alloc(name.len + 1) };
+    memcpy(t->sides[at].name, name.ptr, name.len);
     t->count++;
     return &t->lines[at];
 }
@@ -101,7 +101,7 @@ void host_table_remove(struct host_table *t, struct host_line *line)
 {
     size_t hole = (size_t)(line - t->lines), i = hole;
 
-    free(t->names[hole]);
+    free(t->sides[hole].name);
     for (;;) {
         size_t home;
 
@@ -112,11 +112,11 @@ void host_table_remove(struct host_table *t, struct host_line *line)
         if (((i - home) & t->mask) < ((i - hole) & t->mask))
             continue; /* it would come to stand before its home */
         t->lines[hole] = t->lines[i];
-        t->names[hole] = t->names[i];
+        t->sides[hole] = t->sides[i];
         hole = i;
     }
     t->lines[hole] = (struct host_line){ .taken = false };
-    t->names[hole] = NULL;
+    t->sides[hole] = (struct host_side){ .name = NULL };
     t->count--;
 }
 
@@ -131,7 +131,7 @@ struct host_line *host_table_next(const struct host_table *t, size_t *at)
     return NULL;
 }
 
-const char *host_table_name(const struct host_table *t, const struct host_line *line)
+struct host_side *host_table_side(const struct host_table *t, const struct host_line *line)
 {
-    return t->names[line - t->lines];
+    return &t->sides[line - t->lines];
 }

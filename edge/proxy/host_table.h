@@ -1,7 +1,7 @@
 /* host_table.h -- a worker's hosts by their print: one line of 32 bytes each, side by side.
  *
  * A lookup touches one line. Hosts are told apart by a 128-bit print of their name with a seed drawn
- * at start; names are kept beside the lines, for dumps alone. */
+ * at start. What is seldom looked at stands beside the lines. */
 #ifndef PROXY_HOST_TABLE_H
 #define PROXY_HOST_TABLE_H
 
@@ -16,12 +16,17 @@ struct host_line {
     uint32_t born; /* sites.suffix_clock when it was last known to be right */
     uint8_t kind;  /* enum host_kind */
     bool taken, used;
-    uint8_t tick; /* the last octet of the tick in which its slot was said to be used last */
+    uint8_t tick; /* the last octet of the tick in which its key was said to be used last */
+};
+
+struct host_side {
+    char *name; /* owned; for dumps alone */
+    slot_tick *used;
 };
 
 struct host_table {
     struct host_line *lines; /* NULL: none yet */
-    char **names;            /* line by line; owned */
+    struct host_side *sides; /* line by line */
     size_t mask;             /* lines - 1 */
     size_t count;
 };
@@ -38,6 +43,6 @@ void host_table_remove(struct host_table *t, struct host_line *line);
 
 /* The next line from position *at on (start with 0); NULL at the end. */
 struct host_line *host_table_next(const struct host_table *t, size_t *at);
-const char *host_table_name(const struct host_table *t, const struct host_line *line);
+struct host_side *host_table_side(const struct host_table *t, const struct host_line *line);
 
 #endif

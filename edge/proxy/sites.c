@@ -87,7 +87,8 @@ static struct slot *slot_at(struct sites *s, enum object_kind kind, uint32_t ind
     return &s->slots[kind][index];
 }
 
-void sites_touch(struct sites *s, enum object_kind kind, uint32_t index, unsigned tick)
+/* The slot was used in this tick: eviction goes by that. Of hosts, their lines say so. */
+static void touch(struct sites *s, enum object_kind kind, uint32_t index, unsigned tick)
 {
     struct slot_side *side = &s->sides[kind][index];
 
@@ -108,7 +109,7 @@ struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
         return NULL;
     slot->pins++;
     if (kind != OBJECT_SITE)
-        sites_touch(s, kind, index, object_tick(loop_now_ms(s->loop)));
+        touch(s, kind, index, object_tick(loop_now_ms(s->loop)));
     return slot->object;
 }
 
@@ -179,6 +180,11 @@ void sites_apply(struct sites *s, struct changes *changes)
     for (size_t i = 0; i < changes->answer_count; i++)
         if (changes->answers[i].worker == s->worker)
             host_cache_answer(s, &changes->answers[i]);
+    for (size_t i = 0; i < changes->moved_count; i++)
+        host_cache_move(s, &changes->moved[i]);
+    for (size_t i = 0; i < changes->answer_count; i++)
+        if (changes->answers[i].worker == s->worker)
+            host_cache_wake(s, &changes->answers[i]);
     mail_released(s);
     if (atomic_fetch_sub_explicit(&changes->readers, 1, memory_order_acq_rel) == 1)
         changes_free(changes);

@@ -24,7 +24,7 @@ struct slot {
 struct slot_side {
     slot_tick *used;
     uint32_t cursor; /* balancing: outlives the object */
-    uint32_t tick;   /* what this worker wrote to *used last; of sites: the hosts' lines know */
+    uint32_t tick;   /* what this worker wrote to *used last; not of sites, see host_table.h */
 };
 
 /* How a host was resolved last: by its own key, by a wildcard, or by none. Each kind is bounded on
@@ -87,10 +87,6 @@ void sites_fetch_slot(const struct sites *s, struct map_print print);
 struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t slot);
 void sites_unpin(struct sites *s, uint32_t slot, struct object *object);
 uint32_t *sites_cursor(struct sites *s, enum object_kind kind, uint32_t slot);
-
-/* The slot was used in this tick, says eviction from then on. sites_pin says so of all but sites:
- * these it is said of when their host is found. */
-void sites_touch(struct sites *s, enum object_kind kind, uint32_t slot, unsigned tick);
 
 /* Takes part in `changes`: frees it when this worker is the last to have applied it. */
 void sites_apply(struct sites *s, struct changes *changes);

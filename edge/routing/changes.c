@@ -23,12 +23,14 @@ void changes_free(struct changes *c)
     free(c->swaps);
     free(c->forgotten);
     free(c->answers);
+    free(c->moved);
     free(c);
 }
 
 bool changes_is_empty(const struct changes *c)
 {
-    return c->swap_count + c->forgotten_count + c->answer_count == 0 && !c->forget_unknown;
+    return c->swap_count + c->forgotten_count + c->answer_count + c->moved_count == 0 &&
+           !c->forget_unknown;
 }
 
 static void *grown(void *items, size_t count, size_t *room, size_t item_bytes)
@@ -43,6 +45,12 @@ void changes_swap(struct changes *c, const struct swap *swap)
 {
     c->swaps = grown(c->swaps, c->swap_count, &c->swap_room, sizeof(*c->swaps));
     c->swaps[c->swap_count++] = *swap;
+}
+
+void changes_move(struct changes *c, struct str host, struct slot_ref site)
+{
+    c->moved = grown(c->moved, c->moved_count, &c->moved_room, sizeof(*c->moved));
+    c->moved[c->moved_count++] = (struct moved){ map_print_of(host), site };
 }
 
 void changes_forget(struct changes *c, struct str host)

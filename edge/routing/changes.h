@@ -1,7 +1,8 @@
 /* changes.h -- what one round of the store changes, as every worker gets it: all or nothing, in one
  * mail. Built by the store on control, then read-only; shared by all workers, freed by the last.
  *
- * A worker applies the parts in this order: swaps, forgotten hosts and suffixes, answers. */
+ * A worker applies the parts in this order: swaps, forgotten hosts and suffixes, answers, moved
+ * hosts; then whoever waited for an answer goes on. */
 #ifndef ROUTING_CHANGES_H
 #define ROUTING_CHANGES_H
 
@@ -18,7 +19,13 @@ struct swap {
     struct slot_ref ref;
     struct object *now;
     struct object *before; /* for control: freed when every worker has let go of it */
-    slot_tick *used;       /* of the slot; outlives it */
+    slot_tick *used;       /* of the slot; outlives it. NULL: not kept (a site's own slot) */
+};
+
+/* A host's own key says something else: its site from now on. */
+struct moved {
+    struct map_print host;
+    struct slot_ref site; /* generation 0: none */
 };
 
 enum answer_kind {
@@ -32,8 +39,9 @@ struct answer {
     unsigned worker;
     enum answer_kind kind;
     enum fault fault;
-    struct slot_ref site;
-    bool exact; /* the host's own key answered; false: a wildcard did */
+    struct slot_ref site; /* exact: the site's own; else the wildcard key's */
+    slot_tick *used;      /* of the key that answers; outlives it */
+    bool exact;           /* the host's own key answered; false: a wildcard did */
     uint8_t host_len;
     char host[HOST_MAX_BYTES + 1];
 };
@@ -55,6 +63,8 @@ struct changes {
     size_t forgotten_count, forgotten_room;
     struct answer *answers;
     size_t answer_count, answer_room;
+    struct moved *moved;
+    size_t moved_count, moved_room;
 };
 
 struct changes *changes_new(uint64_t round);
@@ -62,6 +72,7 @@ void changes_free(struct changes *c); /* not the objects */
 bool changes_is_empty(const struct changes *c);
 void changes_swap(struct changes *c, const struct swap *swap);
 void changes_forget(struct changes *c, struct str host); /* a leading "*" makes it a suffix */
+void changes_move(struct changes *c, struct str host, struct slot_ref site);
 struct answer *changes_answer(struct changes *c, unsigned worker, struct str host);
 
 #endif

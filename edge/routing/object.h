@@ -1,8 +1,10 @@
 /* object.h -- what every compiled thing (site, tenant, service) has in front.
  *
  * Compiled objects are immutable from the moment they are published, and are shared by all workers.
- * Hosts that say the same share one site. They name each other by slot: an index into each worker's table of that kind. Control gives out
- * slots and frees objects; a worker pins what an exchange uses with plain counters of its own. */
+ * They name each other by slot: an index into each worker's table of that kind. Hosts that say the
+ * same share one site, in one slot, so that what a request for any of them looks at is near. Control
+ * gives out slots and frees objects; a worker pins what an exchange uses with plain counters of its
+ * own. */
 #ifndef ROUTING_OBJECT_H
 #define ROUTING_OBJECT_H
 
@@ -29,8 +31,8 @@ struct slot_ref {
 
 struct object {
     enum object_kind kind;
-    struct slot_ref ref; /* of a site: unused, for one object may stand in many slots */
-    uint32_t uses;       /* control only: slots that it stands in now */
+    struct slot_ref ref; /* a site's own slot; it stands in those of wildcard keys, too */
+    uint32_t uses;       /* control only: records whose object it is now */
     uint32_t
         holders;  /* control only: swaps that replaced it and are not let go of by all workers */
     size_t bytes; /* of the whole allocation */

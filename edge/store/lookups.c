@@ -164,7 +164,8 @@ static void answer(struct store *s, unsigned worker, struct str host, const stru
     if (d->site == NULL)
         return;
     a->kind = ANSWER_SITE;
-    a->site = d->site->ref;
+    a->site = mirror_site_ref(d->site);
+    a->used = mirror_tick(&s->mirror, d->site);
     a->exact = d->exact;
 }
 

@@ -17,7 +17,8 @@
 #define NEVER_SEEN UINT32_MAX
 #define SLOTS_RESTING 64 /* a freed slot is not given out again before so many others were freed */
 #define NO_SLOT UINT32_MAX
-#define SLOT_BYTES 48     /* of a slot, here and in the workers' tables */
+#define SLOT_BYTES 48 /* of a slot, here and in the workers' tables */
+#define HOST_SLOT_BYTES 12
 #define TICKS_CHUNK 1024u /* slots; their room is a multiple of it */
 
 enum counted { COUNTED_NOT, COUNTED_GOOD, COUNTED_BAD, COUNTED_ABSENT };
@@ -60,6 +61,15 @@ static void free_record(struct record *r)
     free(r);
 }
 
+static void free_slots(struct slots *s)
+{
+    for (uint32_t i = 0; i < s->room / TICKS_CHUNK; i++)
+        free(s->ticks[i]);
+    free(s->ticks);
+    free(s->generations);
+    free(s->next_free);
+}
+
 void mirror_free(struct mirror *m)
 {
     struct record *r;
@@ -72,13 +82,9 @@ void mirror_free(struct mirror *m)
         }
         map_free(&m->maps[f]);
     }
-    for (unsigned kind = 0; kind < OBJECT_KINDS; kind++) {
-        for (uint32_t i = 0; i < m->slots[kind].room / TICKS_CHUNK; i++)
-            free(m->slots[kind].ticks[i]);
-        free(m->slots[kind].ticks);
-        free(m->slots[kind].generations);
-        free(m->slots[kind].next_free);
-    }
+    for (unsigned kind = 0; kind < OBJECT_KINDS; kind++)
+        free_slots(&m->slots[kind]);
+    free_slots(&m->hosts);
     map_free(&m->sites);
 }
 
@@ -196,7 +202,7 @@ static void grow_slots(struct slots *s)
         s->ticks[chunk] = check_alloc(TICKS_CHUNK * sizeof(slot_tick));
 }
 
-static uint32_t take_slot(struct slots *s)
+static struct slot_ref take_slot(struct slots *s)
 {
     uint32_t slot;
 
@@ -204,40 +210,17 @@ static uint32_t take_slot(struct slots *s)
         slot = s->free_first;
         s->free_first = s->next_free[slot];
         s->free_count--;
-        return slot;
+    } else {
+        if (s->count == s->room)
+            grow_slots(s);
+        slot = s->count++;
+        s->generations[slot] = 1;
     }
-    if (s->count == s->room)
-        grow_slots(s);
-    s->generations[s->count] = 1;
-    return s->count++;
+    return (struct slot_ref){ slot, s->generations[slot] };
 }
 
-struct slot_ref mirror_slot(struct mirror *m, struct record *r)
+static void give_back(struct slots *s, uint32_t slot)
 {
-    struct slots *s = &m->slots[record_kind(r)];
-
-    if (!r->has_slot) {
-        r->ref.slot = take_slot(s);
-        r->ref.generation = s->generations[r->ref.slot];
-        r->has_slot = true;
-    }
-    return r->ref;
-}
-
-slot_tick *mirror_tick(const struct mirror *m, const struct record *r)
-{
-    CHECK(r->has_slot);
-    return &m->slots[record_kind(r)].ticks[r->ref.slot / TICKS_CHUNK][r->ref.slot % TICKS_CHUNK];
-}
-
-void mirror_free_slot(struct mirror *m, struct record *r)
-{
-    struct slots *s = &m->slots[record_kind(r)];
-    uint32_t slot = r->ref.slot;
-
-    if (!r->has_slot)
-        return;
-    r->has_slot = false;
     s->generations[slot]++;
     s->next_free[slot] = NO_SLOT;
     if (s->free_count == 0)
@@ -246,6 +229,38 @@ void mirror_free_slot(struct mirror *m, struct record *r)
         s->next_free[s->free_last] = slot;
     s->free_last = slot;
     s->free_count++;
+}
+
+/* A host's own key, not a wildcard. */
+static bool is_exact(const struct record *r)
+{
+    return r->family == FAMILY_host && r->name[0] != '*';
+}
+
+static const struct slots *slots_of(const struct mirror *m, const struct record *r)
+{
+    return is_exact(r) ? &m->hosts : &m->slots[record_kind(r)];
+}
+
+struct slot_ref mirror_slot(struct mirror *m, struct record *r)
+{
+    if (!r->has_slot)
+        r->ref = take_slot((struct slots *)slots_of(m, r));
+    r->has_slot = true;
+    return r->ref;
+}
+
+slot_tick *mirror_tick(const struct mirror *m, const struct record *r)
+{
+    CHECK(r->has_slot);
+    return &slots_of(m, r)->ticks[r->ref.slot / TICKS_CHUNK][r->ref.slot % TICKS_CHUNK];
+}
+
+void mirror_free_slot(struct mirror *m, struct record *r)
+{
+    if (r->has_slot)
+        give_back((struct slots *)slots_of(m, r), r->ref.slot);
+    r->has_slot = false;
 }
 
 /* --- objects --- */
@@ -257,38 +272,59 @@ struct object *mirror_find_site(const struct mirror *m, const struct site_key *k
     return site != NULL ? &site->object : NULL;
 }
 
-/* Sites are counted here, once however many hosts share one; other objects with their record. */
-static void use(struct mirror *m, struct object *object)
+/* Sites get their slot and are counted here, once however many hosts share one; other objects stand
+ * in their record's slot and are counted with it. */
+static void use(struct mirror *m, struct object *object, struct changes *changes)
 {
     struct site *site = (struct site *)object;
 
     if (object->uses++ > 0 || object->kind != OBJECT_SITE)
         return;
+    object->ref = take_slot(&m->slots[OBJECT_SITE]);
+    changes_swap(changes, &(struct swap){ .kind = OBJECT_SITE, .ref = object->ref, .now = object });
     map_add(&m->sites, map_hash(text_of_key(&site->key)), site);
-    m->bytes += object->bytes;
+    m->bytes += object->bytes + SLOT_BYTES;
 }
 
-static void disuse(struct mirror *m, struct object *object)
+static void disuse(struct mirror *m, struct object *object, struct changes *changes)
 {
     struct site *site = (struct site *)object;
 
     CHECK(object->uses > 0);
     if (--object->uses > 0 || object->kind != OBJECT_SITE)
         return;
+    changes_swap(changes,
+                 &(struct swap){ .kind = OBJECT_SITE, .ref = object->ref, .before = object });
+    give_back(&m->slots[OBJECT_SITE], object->ref.slot);
     map_remove(&m->sites, map_hash(text_of_key(&site->key)), site);
-    m->bytes -= object->bytes;
+    m->bytes -= object->bytes + SLOT_BYTES;
 }
 
-struct object *mirror_put(struct mirror *m, struct record *r, struct object *object)
+void mirror_put(struct mirror *m, struct record *r, struct object *object, struct changes *changes)
 {
     struct object *before = r->object;
 
+    if (object == before)
+        return;
     r->object = object;
     if (object != NULL)
-        use(m, object);
+        use(m, object, changes);
+    if (is_exact(r))
+        changes_move(changes, record_name(r),
+                     object != NULL ? object->ref : (struct slot_ref){ 0 });
+    else
+        changes_swap(changes, &(struct swap){ .kind = record_kind(r),
+                                              .ref = r->ref,
+                                              .now = object,
+                                              .before = before,
+                                              .used = mirror_tick(m, r) });
     if (before != NULL)
-        disuse(m, before);
-    return before;
+        disuse(m, before, changes);
+}
+
+struct slot_ref mirror_site_ref(const struct record *r)
+{
+    return is_exact(r) ? r->object->ref : r->ref;
 }
 
 /* --- counting --- */
@@ -323,7 +359,8 @@ static size_t bytes_of(const struct record *r)
                    r->named_count * sizeof(struct record *);
 
     if (r->object != NULL)
-        bytes += (r->object->kind != OBJECT_SITE ? r->object->bytes : 0) + SLOT_BYTES;
+        bytes += (r->object->kind != OBJECT_SITE ? r->object->bytes : 0) +
+                 (is_exact(r) ? HOST_SLOT_BYTES : SLOT_BYTES);
     if (r->raw != NULL)
         bytes += sizeof(*r->raw) + r->raw->len;
     if (r->error != NULL)
@@ -461,20 +498,11 @@ void mirror_drop(struct mirror *m, struct record *r)
 
 /* --- bounds --- */
 
-static void take_object(struct mirror *m, struct record *r, struct changes *changes)
-{
-    if (r->object != NULL)
-        changes_swap(changes, &(struct swap){ .kind = record_kind(r),
-                                              .ref = r->ref,
-                                              .before = mirror_put(m, r, NULL),
-                                              .used = mirror_tick(m, r) });
-}
-
 static void evict(struct mirror *m, struct record *r, struct changes *changes)
 {
-    take_object(m, r, changes);
+    mirror_put(m, r, NULL, changes);
     if (r->pair != NULL)
-        take_object(m, r->pair, changes);
+        mirror_put(m, r->pair, NULL, changes);
     m->status->records_evicted++;
     mirror_drop(m, r);
 }

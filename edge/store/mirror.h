@@ -86,6 +86,8 @@ struct slots {
 struct mirror {
     struct map maps[FAMILIES];
     struct slots slots[OBJECT_KINDS];
+    struct slots
+        hosts;        /* of hosts' own keys: when they were used; sites stand in slots of theirs */
     struct map sites; /* struct site by its key */
     struct list held, absents;
     size_t held_count, absent_count;
@@ -135,9 +137,11 @@ slot_tick *mirror_tick(const struct mirror *m, const struct record *r); /* of it
 
 /* A site that is compiled from the same; NULL: there is none. */
 struct object *mirror_find_site(const struct mirror *m, const struct site_key *key);
-/* Makes it the record's object (NULL: none), in the place of what is returned, which is control's
- * to free when it stands nowhere any more. */
-struct object *mirror_put(struct mirror *m, struct record *r, struct object *object);
+/* Makes it the record's object (NULL: none), and tells the workers. What it replaces is control's to
+ * free when it stands nowhere any more. */
+void mirror_put(struct mirror *m, struct record *r, struct object *object, struct changes *changes);
+/* Where workers find the object of a host's record. */
+struct slot_ref mirror_site_ref(const struct record *r);
 /* What the object of `from` names from now on. Takes `named`, from the heap; NULL for none. */
 void mirror_refer(struct mirror *m, struct record *from, struct record **named, uint32_t count);
 void mirror_wait_for(struct mirror *m, struct record *r, struct record *on); /* on: NULL for none */

@@ -14,15 +14,9 @@
 #include "store/reading.h"
 #include "store/state.h"
 
-static void swap(struct store *s, struct record *r, struct object *now)
+static void put(struct store *s, struct record *r, struct object *now)
 {
-    if (now == r->object)
-        return;
-    changes_swap(store_changes(s), &(struct swap){ .kind = record_kind(r),
-                                                   .ref = r->ref,
-                                                   .now = now,
-                                                   .before = mirror_put(&s->mirror, r, now),
-                                                   .used = mirror_tick(&s->mirror, r) });
+    mirror_put(&s->mirror, r, now, store_changes(s));
 }
 
 static bool is_changed(const struct record *r)
@@ -88,7 +82,7 @@ static void publish_service(struct store *s, struct record *r)
     }
     if (is_changed(e))
         e->has_good = judge_brings_good(e);
-    swap(s, r, record_exists(r) ? compiled_service(s, r) : NULL);
+    put(s, r, record_exists(r) ? compiled_service(s, r) : NULL);
 }
 
 /* --- what names others --- */
@@ -156,13 +150,13 @@ static void publish(struct store *s, struct record *r)
         return;
     if (r->verdict == VERDICT_BAD && !judge_brings_good(r)) {
         if (r->object == NULL)
-            swap(s, r, compiled(s, r, NULL));
+            put(s, r, compiled(s, r, NULL));
         return;
     }
     r->has_good = judge_brings_good(r);
-    swap(s, r, r->has_good ? compiled(s, r, &r->reading->fields) : NULL);
+    put(s, r, r->has_good ? compiled(s, r, &r->reading->fields) : NULL);
     refer(s, r);
-    /* Workers hold a site by slot and generation; the others are named by slot, and may come back. */
+    /* What others name by slot may come back; hosts are held by slot and generation. */
     if (!r->has_good && r->family == FAMILY_host)
         mirror_free_slot(&s->mirror, r);
 }
@@ -183,9 +177,9 @@ static void publish_tenant(struct store *s, struct record *r)
         refer(s, r);
     }
     if (!record_exists(r))
-        swap(s, r, NULL);
+        put(s, r, NULL);
     else if (!r->present && (gone || r->object == NULL))
-        swap(s, r, compiled(s, r, &(struct record_fields){ 0 }));
+        put(s, r, compiled(s, r, &(struct record_fields){ 0 }));
 }
 
 void objects_publish(struct store *s, struct record **records, size_t count)

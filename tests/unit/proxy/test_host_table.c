@@ -30,7 +30,7 @@ Test(host_table, holds_what_was_added_and_not_removed_whatever_the_order)
         cr_assert_eq(line != NULL, there[n]);
         if (there[n]) {
             cr_assert_eq(line->site.slot, n);
-            cr_assert_str_eq(host_table_name(&t, line), name);
+            cr_assert_str_eq(host_table_side(&t, line)->name, name);
             host_table_remove(&t, line);
             count--;
         } else {

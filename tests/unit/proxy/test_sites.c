@@ -120,7 +120,16 @@ static void answer(const char *host, enum answer_kind kind, uint32_t slot, uint3
 
     a->kind = kind;
     a->site = (struct slot_ref){ slot, generation };
+    a->used = &t.ticks[slot];
     a->exact = exact;
+    sites_apply(&t.sites, c);
+}
+
+static void move(const char *host, uint32_t slot, uint32_t generation)
+{
+    struct changes *c = round_new();
+
+    changes_move(c, str_from(host), (struct slot_ref){ slot, generation });
     sites_apply(&t.sites, c);
 }
 
@@ -169,6 +178,60 @@ Test(sites, a_slot_given_to_another_key_is_not_mistaken)
     swap(3, 1, true);
     swap(3, 2, false);
     cr_expect_eq(find("a.test", &ref), SITES_WAIT, "generation 1 is gone");
+}
+
+Test(sites, a_moved_host_has_its_new_site_and_no_other_host_has)
+{
+    struct slot_ref ref;
+
+    swap(1, 1, false);
+    swap(3, 1, false);
+    answer("a.test", ANSWER_SITE, 1, 1, true);
+    answer("b.test", ANSWER_SITE, 1, 1, true);
+    move("a.test", 3, 1);
+    move("never.seen.test", 3, 1);
+    cr_expect_eq(find("a.test", &ref), SITES_FOUND);
+    cr_expect_eq(ref.slot, 3);
+    cr_expect_eq(find("b.test", &ref), SITES_FOUND);
+    cr_expect_eq(ref.slot, 1);
+    move("a.test", 0, 0);
+    cr_expect_eq(find("a.test", &ref), SITES_WAIT, "its key is gone");
+    cr_expect_eq(find("never.seen.test", &ref), SITES_WAIT);
+    cr_expect_eq(t.sites.hosts.count, 1);
+}
+
+Test(sites, a_wildcards_hosts_do_not_move_with_a_key_of_their_own)
+{
+    struct slot_ref ref;
+
+    swap(1, 1, false);
+    answer("a.test", ANSWER_SITE, 1, 1, false);
+    move("a.test", 3, 1);
+    cr_expect_eq(find("a.test", &ref), SITES_FOUND);
+    cr_expect_eq(ref.slot, 1, "what is forgotten is said apart");
+}
+
+/* The answer was found before the host moved, and both come in one mail. */
+Test(sites, who_waits_for_a_host_that_moves_meanwhile_gets_its_new_site)
+{
+    struct slot_ref ref;
+    struct changes *c = round_new();
+    struct answer *a;
+
+    swap(1, 1, false);
+    swap(3, 1, false);
+    cr_expect_eq(find("a.test", &ref), SITES_WAIT);
+    a = changes_answer(c, 0, STR("a.test"));
+    a->kind = ANSWER_SITE;
+    a->exact = true;
+    a->site = (struct slot_ref){ 1, 1 };
+    a->used = t.ticks;
+    changes_move(c, STR("a.test"), (struct slot_ref){ 3, 1 });
+    sites_apply(&t.sites, c);
+    cr_expect_eq(t.answer, SITES_FOUND);
+    cr_expect_eq(t.answer_site.slot, 3);
+    cr_expect_eq(find("a.test", &ref), SITES_FOUND);
+    cr_expect_eq(ref.slot, 3);
 }
 
 Test(sites, a_new_wildcard_undoes_what_lies_below_it_and_nothing_else)

@@ -146,6 +146,20 @@ static void forget(struct scene *s, const struct forgotten *f)
     }
 }
 
+static void move(struct scene *s, const struct moved *m)
+{
+    for (unsigned i = 0; i < s->host_count; i++) {
+        struct scene_host *h = &s->hosts[i];
+        struct map_print print = map_print_of(str_from(h->answer.host));
+
+        if (memcmp(&print, &m->host, sizeof(print)) != 0 || h->answer.kind != ANSWER_SITE ||
+            !h->answer.exact)
+            continue;
+        h->answered = h->answered && m->site.generation != 0;
+        h->answer.site = m->site;
+    }
+}
+
 static void on_changes(void *owner, struct changes *c)
 {
     struct scene *s = owner;
@@ -156,7 +170,7 @@ static void on_changes(void *owner, struct changes *c)
 
         CHECK(w->ref.slot < SCENE_SLOTS);
         CHECK(s->tables[w->kind][w->ref.slot] == w->before);
-        CHECK(w->used != NULL);
+        CHECK(w->used != NULL || w->kind == OBJECT_SITE);
         if (w->before != NULL)
             w->before->holders++;
         s->tables[w->kind][w->ref.slot] = w->now;
@@ -180,6 +194,9 @@ static void on_changes(void *owner, struct changes *c)
         h->answer = c->answers[i];
         h->answered = true;
     }
+    for (size_t i = 0; i < c->moved_count; i++)
+        move(s, &c->moved[i]);
+    s->swaps_seen += c->moved_count;
     if (s->after_changes != NULL)
         s->after_changes(s, c);
     changes_free(c);
