@@ -34,6 +34,15 @@ unsigned redis_free_port(void)
     return ntohs(a.sin_port);
 }
 
+const char *redis_program(bool sentinel)
+{
+    const char *server = getenv("REDIS_SERVER"), *other = getenv("REDIS_SENTINEL");
+
+    if (sentinel && other != NULL)
+        return other;
+    return server != NULL ? server : "redis-server";
+}
+
 static bool connect_to(struct redis *r)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };
@@ -53,7 +62,8 @@ static bool connect_to(struct redis *r)
 
 static void run_configured(struct redis *r)
 {
-    const char *argv[] = { "redis-server", r->config, r->sentinel ? "--sentinel" : NULL, NULL };
+    const char *argv[] = { redis_program(r->sentinel), r->config, r->sentinel ? "--sentinel" : NULL,
+                           NULL };
 
     unlink(r->socket);
     process_start(&r->process, argv, NULL, NULL, 0);
@@ -84,7 +94,7 @@ void redis_start_configured(struct redis *r, const char *dir, unsigned port, boo
 static void run(struct redis *r)
 {
     char port[12];
-    const char *argv[] = { "redis-server",
+    const char *argv[] = { redis_program(false),
                            "--port",
                            port,
                            "--bind",
@@ -324,6 +334,15 @@ void redis_set_bytes(struct redis *r, const char *key, const void *bytes, size_t
     cr_assert(send_all(r->in.fd, start, strlen(start), AWAIT_MS) &&
               send_all(r->in.fd, bytes, len, AWAIT_MS) && send_all(r->in.fd, "\r\n", 2, AWAIT_MS));
     cr_assert_str_eq(reply(r), "OK");
+}
+
+const char *redis_hello(struct redis *r, const char *field)
+{
+    const char *at = redis_say(r, "HELLO");
+
+    cr_assert_not_null(at = strstr(at, kept_format("%s\n", field)), "no %s in HELLO", field);
+    at += strlen(field) + 1;
+    return kept_text(at, strcspn(at, "\n"));
 }
 
 unsigned long redis_calls(struct redis *r, const char *command)

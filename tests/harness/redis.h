@@ -18,6 +18,8 @@ struct redis {
     bool may_end; /* it may close the connection instead of an answer, which is "-lost" then */
 };
 
+/* REDIS_SERVER and, for Sentinels, REDIS_SENTINEL; where neither is set, the redis-server of PATH. */
+const char *redis_program(bool sentinel);
 /* Starts it in `dir`; `tcp`: on a free port of 127.0.0.1 too. Again after redis_kill: same places,
  * empty. */
 void redis_start(struct redis *r, const char *dir, bool tcp, const char *password);
@@ -45,6 +47,8 @@ void redis_queue(struct redis *r, const char *format, ...) __attribute__((format
 void redis_flush(struct redis *r);
 /* A value of any bytes. */
 void redis_set_bytes(struct redis *r, const char *key, const void *bytes, size_t len);
+/* What it says of itself: "server" is redis or valkey, "version" 7.0.15. */
+const char *redis_hello(struct redis *r, const char *field);
 /* "cmdstat_get:calls=5" and the like: how often a command ran since the server started. */
 unsigned long redis_calls(struct redis *r, const char *command);
 

@@ -205,7 +205,7 @@ SCENARIO(outage, flushdb_is_held_back_until_the_hosts_return)
     await_get(&s, "h0.test", "/", 200, "one");
     scene_redis(&s, "FLUSHDB");
     await(scene_metric(&s, "usher_store_regressed") == 1);
-    cr_assert_eq(scene_logged(&s, " store_regressed gone=25 known=25"), 1);
+    await(scene_logged(&s, " store_regressed gone=25 known=25") == 1);
     for (unsigned i = 0; i < 25; i++)
         expect_get(&s, kept_format("h%u.test", i), "/", 200, "one");
     scene_host(&s, "h0.test", two); /* what is written meanwhile is obeyed */

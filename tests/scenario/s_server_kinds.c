@@ -1,15 +1,17 @@
 /* s_server_kinds.c -- what Redis says it is: too old, another of its family.
  *
- * Between the edge and a real Redis stands one who changes what HELLO answers, and nothing else.
+ * Between the edge and a real Redis stands one who changes what HELLO answers, and nothing else. The
+ * valkey-server of PATH takes Redis's place, where there is one.
  *
  * Owns:    nothing.
  * Thread:  the test's; the liar's, one for each connection.
  * Used by: make test.
- * Not here: nonsense (f_store_wire.c). */
-#include "harness/scene.h"
+ * Not here: nonsense (f_store_wire.c); every scenario with another server (REDIS_SERVER). */
+#include "harness/verb.h"
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -88,13 +90,11 @@ static void begin(const char *name, const char *version)
 {
     struct sockaddr_un a;
     pthread_t thread;
-    char *truth;
 
     scene_start(&s, .without_edge = true);
     a = address_of(kept_format("%s/liar", s.dir));
-    truth = strstr(scene_redis(&s, "INFO server"), "redis_version:") + strlen("redis_version:");
     snprintf(liar.truth, sizeof(liar.truth), "%s",
-             said("redis", kept_format("%.*s", (int)strcspn(truth, "\r"), truth)));
+             said(redis_hello(&s.redis, "server"), redis_hello(&s.redis, "version")));
     snprintf(liar.lie, sizeof(liar.lie), "%s", said(name, version));
     snprintf(liar.to, sizeof(liar.to), "%s", s.redis.socket);
     liar.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -123,21 +123,71 @@ SCENARIO(server_kinds, one_that_is_too_old_is_refused_in_a_sentence)
     scene_end(&s);
 }
 
-SCENARIO(server_kinds, the_oldest_that_will_do_and_valkey_are_served_from)
+/* The edge is started, serves, and has said what it found. */
+static void expect_served_from(const char *name, const char *version)
+{
+    scene_edge_start(&s);
+    scene_host(&s, "a.test", origin_start("one"));
+    await_get(&s, "a.test", "/", 200, "one");
+    await(scene_logged(&s, kept_format("server=%s version=%s mode=standalone role=primary", name,
+                                       version)) == 1);
+}
+
+SCENARIO(server_kinds, the_oldest_that_will_do_and_one_that_calls_itself_valkey_are_served_from)
 {
     static const char *const kinds[][2] = { { "redis", "6.2.0" }, { "valkey", "8.1.0" } };
 
     for (unsigned i = 0; i < 2; i++) {
         begin(kinds[i][0], kinds[i][1]);
-        scene_edge_start(&s);
-        scene_host(&s, "a.test", origin_start("one"));
-        await_get(&s, "a.test", "/", 200, "one");
-        cr_assert_eq(scene_logged(&s, kept_format("server=%s version=%s mode=standalone "
-                                                  "role=primary",
-                                                  kinds[i][0], kinds[i][1])),
-                     1);
+        expect_served_from(kinds[i][0], kinds[i][1]);
         shutdown(liar.fd, SHUT_RDWR);
         scene_end(&s);
         memset(&s, 0, sizeof(s));
     }
+}
+
+static bool is_on_path(const char *program)
+{
+    char *rest = kept_format("%s", getenv("PATH") ? getenv("PATH") : ""), *folder;
+
+    while ((folder = strsep(&rest, ":")) != NULL)
+        if (access(kept_format("%s/%s", folder, program), X_OK) == 0)
+            return true;
+    return false;
+}
+
+SCENARIO(server_kinds, a_real_valkey_is_served_from_written_to_and_named)
+{
+    struct verb_said verb;
+    const char *version;
+
+    if (is_on_path("valkey-server"))
+        setenv("REDIS_SERVER", "valkey-server", 1);
+    scene_start(&s, .without_edge = true, .tcp = true);
+    if (strcmp(redis_hello(&s.redis, "server"), "valkey") != 0) {
+        scene_end(&s);
+        cr_skip_test("no valkey-server here");
+    }
+    version = redis_hello(&s.redis, "version");
+    expect_served_from("valkey", version);
+    scene_host(&s, "a.test", origin_start("two")); /* pushed */
+    await_get(&s, "a.test", "/", 200, "two");
+    scene_redis(&s, "SET usher:host:bad.test nonsense");
+    await(has(scene_redis(&s, "HGETALL usher:errors"), "usher:host:bad.test"));
+    scene_redis(&s, "DEL usher:host:bad.test");
+    await(!has(scene_redis(&s, "HGETALL usher:errors"), "usher:host:bad.test"));
+    verb = verb_say(&s, "wait --timeout 8s");
+    cr_assert_eq(verb.code, 0, "%s%s", verb.out, verb.err);
+    verb = verb_say(&s, "topology");
+    cr_assert(verb.code == 0 && has(verb.out, kept_format("valkey %s", version)), "%s%s", verb.out,
+              verb.err);
+    verb = verb_say(&s, "schema install");
+    cr_assert(verb.code == 0 && has(verb.out, "loaded"), "%s%s", verb.out, verb.err);
+    scene_redis(&s, "FCALL usher_delete 1 usher:host:a.test");
+    await_fault(&s, "a.test", "unknown_host");
+    redis_restart(&s.redis);
+    await(scene_metric(&s, "usher_store_reconnects_total") >= 1);
+    scene_host(&s, "b.test", origin_start("three"));
+    await_get(&s, "b.test", "/", 200, "three");
+    scene_end(&s);
 }

@@ -37,6 +37,8 @@ static void connect_redis(struct scene *s)
 
 void scene_start_redis(struct scene *s)
 {
+    const char *server = getenv("REDIS_SERVER") ? getenv("REDIS_SERVER") : "redis-server";
+
     unlink(s->socket);
     s->redis_pid = fork();
     cr_assert_geq(s->redis_pid, 0);
@@ -46,9 +48,9 @@ void scene_start_redis(struct scene *s)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves nothing behind */
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
-        execlp("redis-server", "redis-server", "--port", s->port, "--bind", "127.0.0.1",
-               "--unixsocket", s->socket, "--save", "", "--appendonly", "no", "--dir", s->folder,
-               "--hz", "1", "--enable-debug-command", "yes", (char *)NULL);
+        execlp(server, server, "--port", s->port, "--bind", "127.0.0.1", "--unixsocket", s->socket,
+               "--save", "", "--appendonly", "no", "--dir", s->folder, "--hz", "1",
+               "--enable-debug-command", "yes", (char *)NULL);
         _exit(127);
     }
     connect_redis(s);
