@@ -55,6 +55,13 @@ bool redis_server_read(const redisReply *r, struct redis_server *to)
     return true;
 }
 
+const char *redis_hello_refusal(const char *error)
+{
+    return strstr(error, "unknown command `HELLO`") != NULL
+               ? "it is older than Redis 6.2, which is needed: it knows no HELLO"
+               : error;
+}
+
 bool redis_server_is_too_old(const struct redis_server *s)
 {
     struct str rest = str_from(s->version), major, minor = { "", 0 };

@@ -16,6 +16,8 @@ struct redis_server {
 
 /* False: it is no answer to HELLO 3. */
 bool redis_server_read(const redisReply *r, struct redis_server *to);
+/* The error that HELLO got, in a sentence where it tells that Redis is too old to have it. */
+const char *redis_hello_refusal(const char *error);
 /* Older than Redis 6.2. Valkey began later. */
 bool redis_server_is_too_old(const struct redis_server *s);
 

@@ -37,7 +37,8 @@ static redisReply *greet_with(struct redis_client *c, unsigned argc, const struc
 
     if (reply != NULL && reply->type != REDIS_REPLY_ERROR)
         return reply;
-    snprintf(error, REDIS_CLIENT_ERROR_SIZE, "%s", reply ? reply->str : redis_client_error(c));
+    snprintf(error, REDIS_CLIENT_ERROR_SIZE, "%s",
+             reply ? redis_hello_refusal(reply->str) : redis_client_error(c));
     freeReplyObject(reply);
     return NULL;
 }
@@ -51,10 +52,11 @@ static bool greet_in_short(struct redis_client *c, unsigned argc, const struct s
     return reply != NULL;
 }
 
-/* What it is: by HELLO with the protocol that replies of verbs are read in. */
+/* What it is: by HELLO with the protocol that replies of verbs are read in (Redis 6.0, which is to be
+ * told that it is too old, takes no HELLO without one). */
 static bool take_server(struct redis_client *c, char error[REDIS_CLIENT_ERROR_SIZE])
 {
-    redisReply *reply = greet_with(c, 1, (struct str[]){ STR("HELLO") }, error);
+    redisReply *reply = greet_with(c, 2, (struct str[]){ STR("HELLO"), STR("2") }, error);
 
     if (reply == NULL)
         return false;

@@ -256,9 +256,7 @@ static void on_greeted(redisAsyncContext *redis, void *reply, void *owner)
     if (r == NULL || redis->data == NULL || l->state != LINK_GREETING)
         return;
     if (r->type == REDIS_REPLY_ERROR) {
-        redis_link_fail(l, strstr(r->str, "unknown command `HELLO`") != NULL
-                               ? "it is older than Redis 6.2, which is needed: it knows no HELLO"
-                               : r->str);
+        redis_link_fail(l, redis_hello_refusal(r->str));
         return;
     }
     if (l->greeting == l->greeting_size) {

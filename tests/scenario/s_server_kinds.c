@@ -22,6 +22,8 @@ static struct liar {
     int fd;
     char to[96];
     char truth[128], lie[128]; /* bytes of the answer to HELLO */
+    const char *refused;       /* what is asked with these bytes is answered by ... */
+    const char *refusal;       /* ... these; NULL: all is passed on */
 } liar;
 
 static struct sockaddr_un address_of(const char *path)
@@ -41,6 +43,9 @@ static bool pass(int from, int to, bool lies)
 
     if (n <= 0)
         return false;
+    if (!lies && liar.refusal != NULL &&
+        memmem(bytes, (size_t)n, liar.refused, strlen(liar.refused)) != NULL)
+        return send_all(from, liar.refusal, strlen(liar.refusal), AWAIT_MS);
     if (truth == NULL)
         return send_all(to, bytes, (size_t)n, AWAIT_MS);
     return send_all(to, bytes, (size_t)(truth - bytes), AWAIT_MS) &&
@@ -104,23 +109,35 @@ static void begin(const char *name, const char *version)
     s.options.redis = kept_format("unix://%s", a.sun_path);
 }
 
-SCENARIO(server_kinds, one_that_is_too_old_is_refused_in_a_sentence)
+static void expect_refused_by_edge_and_verbs(const char *sentence)
 {
-    char *out, *err;
-    int code;
+    struct verb_said said;
 
-    begin("redis", "6.0.16");
     scene_edge_start_unready(&s);
-    cr_assert(process_awaits_log(&s.edge.process,
-                                 "store_down reason=\"it is Redis 6.0.16; 6.2 or newer is needed\"",
+    cr_assert(process_awaits_log(&s.edge.process, kept_format("store_down reason=\"%s\"", sentence),
                                  AWAIT_MS));
     cr_assert_eq(scene_ready(&s), 503);
     expect_fault(&s, "a.test", "store_unavailable");
-    code =
-        process_run((const char *[]){ edge_program(), "check", "--redis", s.options.redis, NULL },
-                    NULL, &out, &err);
-    cr_assert(code != 0 && has(err, "it is Redis 6.0.16; 6.2 or newer is needed"), "%s", err);
+    said = verb_say(&s, "check --redis %s", s.options.redis);
+    cr_assert(said.code != 0 && has(said.err, sentence), "%s", said.err);
     scene_end(&s);
+}
+
+SCENARIO(server_kinds, one_that_is_too_old_is_refused_in_a_sentence)
+{
+    liar.refused = "*1\r\n$5\r\nHELLO\r\n"; /* as 6.0 does it */
+    liar.refusal = "-ERR wrong number of arguments for 'hello' command\r\n";
+    begin("redis", "6.0.16");
+    expect_refused_by_edge_and_verbs("it is Redis 6.0.16; 6.2 or newer is needed");
+}
+
+SCENARIO(server_kinds, one_so_old_that_it_knows_no_hello_is_refused_in_a_sentence)
+{
+    liar.refused = "\r\nHELLO\r\n";
+    liar.refusal = "-ERR unknown command `HELLO`, with args beginning with: \r\n";
+    begin("redis", "5.0.14");
+    expect_refused_by_edge_and_verbs(
+        "it is older than Redis 6.2, which is needed: it knows no HELLO");
 }
 
 /* The edge is started, serves, and has said what it found. */

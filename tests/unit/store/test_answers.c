@@ -60,6 +60,15 @@ Test(answers, hello_of_redis_and_of_valkey)
     cr_expect(server("redis", "7.0.0", "replica").replica);
 }
 
+Test(answers, an_error_in_place_of_hello)
+{
+    const char *denied = "NOAUTH HELLO must be called with the client already authenticated";
+
+    cr_expect_str_eq(redis_hello_refusal(denied), denied);
+    cr_expect_str_eq(redis_hello_refusal("ERR unknown command `HELLO`, with args beginning with: "),
+                     "it is older than Redis 6.2, which is needed: it knows no HELLO");
+}
+
 Test(answers, what_is_no_hello)
 {
     static const char *const rows[] = { "+OK\r\n", "%1\r\n+server\r\n+redis\r\n", "*0\r\n",
