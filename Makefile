@@ -46,7 +46,7 @@ scenario_src := $(sort $(wildcard tests/scenario/*.c))
 stress_src := $(sort $(wildcard tests/stress/*.c))
 
 # The libraries' flags come from a file that setup/deps writes. Goals that compile nothing do not need it.
-without_deps := help clean packages test run bench check format format-check install fresh-check compose-test deps
+without_deps := help clean packages test run bench check format format-check install fresh-check compose-test server-test deps
 ifneq ($(filter-out $(without_deps),$(or $(MAKECMDGOALS),all)),)
 include $(DEPS)/flags.mk
 endif
@@ -165,11 +165,16 @@ fresh-check: ## "make test" and "make run" on a clone in a bare Debian 12 and a 
 compose-test: ## the demo of docker/ in a real engine, each command of its tour; exit 77 where no engine can run
 	@setup/compose-test
 
+server-test: ## the tests with Valkey and the newest Redis of Debian 13; SERVERS=valkey for one, T=name; exit 77: not to be had
+	@setup/packages test
+	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/release/unit $(BUILD)/release/scenario
+	@FILTER='$(T)' SERVERS='$(SERVERS)' setup/server-test $(BUILD)/release/unit $(BUILD)/release/scenario
+
 packages: ## install the Debian packages that building, running and testing need
 	@setup/packages test
 deps: ## put the libraries that the system lacks into build/deps
 	@CC=$(CC) setup/deps $(DEPS)
-clean: ## take away what was built (build/deps, fresh and compose stay; rm -rf build takes all)
+clean: ## take away what was built (build/deps, fresh, compose and servers stay; rm -rf build takes all)
 	@rm -rf $(addprefix $(BUILD)/,usher demo_origin release asan tsan check bench run.*)
 
 help: ## this list
@@ -187,4 +192,4 @@ $(BUILD)/demo_origin: setup/demo_origin.c
 
 FORCE:
 .PHONY: FORCE all run test check check-run unit scenario stress lint format format-check bench install fresh-check \
-	compose-test packages deps clean help
+	compose-test server-test packages deps clean help
