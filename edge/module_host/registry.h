@@ -1,0 +1,37 @@
+/* registry.h -- the modules that this edge knows: those linked in, and those loaded from files.
+ *
+ * Filled at start, then read-only and read by every thread. */
+#ifndef MODULE_HOST_REGISTRY_H
+#define MODULE_HOST_REGISTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "modules/usher_module.h"
+
+#define MODULES_MAX 64 /* an index fits a bit of a uint64_t */
+
+struct module_row {
+    struct usher_module module; /* as exported; what its own version of the struct lacks is zero */
+    const char *from;           /* "linked in", or the file's path */
+    unsigned index;             /* from 0, in the order they came */
+    void *library;              /* of dlopen; NULL: linked in */
+};
+
+struct module_registry;
+
+struct module_registry *registry_new(void); /* with what is linked in */
+void registry_free(struct module_registry *r);
+
+/* One file, or every *.so of a folder, in the order of their names. False: *why is the sentence
+ * (names both sides), and nothing of that file is kept. */
+bool registry_load(struct module_registry *r, const char *path, struct buf *why);
+bool registry_load_folder(struct module_registry *r, const char *path, struct buf *why);
+
+size_t registry_count(const struct module_registry *r);
+const struct module_row *registry_at(const struct module_registry *r, size_t index);
+const struct module_row *registry_find(const struct module_registry *r, struct str name); /* NULL */
+
+#endif
