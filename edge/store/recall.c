@@ -115,13 +115,15 @@ static struct str bytes_of(const struct buf *b)
     return str_slice(b->ptr ? b->ptr : "", b->len);
 }
 
-/* Does it say something that the copy has no row? For a host, only when the copy once held all there
- * were, and it was not among them. */
+/* Does it say something that the copy has no row? Not of a key that is known to exist: its row is
+ * damaged, or out of sight, or was not to be had in time; to do without it could be to do what nobody
+ * wrote, as a tenant does without its rules. For a host, only when the copy once held all there were,
+ * and it was not among them. */
 static bool is_absent(const struct store *s, const struct record *r)
 {
-    if (r->family != FAMILY_host)
-        return true;
-    return s->scan.was_complete && !names_has(&s->names, FAMILY_host, record_name(r));
+    if (names_has(&s->names, (enum family)r->family, record_name(r)))
+        return false;
+    return r->family != FAMILY_host || s->scan.was_complete;
 }
 
 static void load(struct store *s, struct record *r, const struct copy_wanted *w)
