@@ -203,7 +203,7 @@ static enum disk_result write_one(struct disk *d, const struct change *g)
     return g->gone ? disk_delete(d, row.family, row.name) : disk_put(d, &row);
 }
 
-static enum disk_result write_batch(struct disk *d, struct list *batch, int complete)
+static enum disk_result try_batch(struct disk *d, struct list *batch, int complete)
 {
     enum disk_result result = disk_begin(d);
 
@@ -216,6 +216,17 @@ static enum disk_result write_batch(struct disk *d, struct list *batch, int comp
     if (result != DISK_DONE)
         disk_roll_back(d);
     return result;
+}
+
+/* Without a pause in what is written, the log grows until it is in its own way. */
+static enum disk_result write_batch(struct disk *d, struct list *batch, int complete)
+{
+    enum disk_result result = try_batch(d, batch, complete);
+
+    if (result != DISK_FAILED)
+        return result;
+    disk_settle(d);
+    return try_batch(d, batch, complete);
 }
 
 static bool has_work(const struct copy *c)
