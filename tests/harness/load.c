@@ -22,10 +22,22 @@
 struct asker {
     struct load *load;
     unsigned number, asked;
+    unsigned turn; /* the load's, when its connection was opened */
     int fd;
     unsigned last[VERSIONS_HOSTS_MAX]; /* on this connection */
     char answer[2048];
 };
+
+static bool is_away(unsigned turn)
+{
+    return turn % 2 == 1;
+}
+
+/* Was this connection's edge killed meanwhile? */
+static bool is_excused(const struct asker *a)
+{
+    return is_away(a->turn) || a->turn != atomic_load(&a->load->turn);
+}
 
 static bool open_connection(struct asker *a)
 {
@@ -36,7 +48,11 @@ static bool open_connection(struct asker *a)
     int on = 1;
 
     memset(a->last, 0, sizeof(a->last));
-    if (sscanf(a->load->at, "%31[^:]:%u", host, &port) != 2)
+    pthread_mutex_lock(&a->load->lock);
+    a->turn = atomic_load(&a->load->turn);
+    on = sscanf(a->load->at, "%31[^:]:%u", host, &port) == 2;
+    pthread_mutex_unlock(&a->load->lock);
+    if (!on)
         return false;
     to.sin_port = htons((uint16_t)port);
     inet_pton(AF_INET, host, &to.sin_addr);
@@ -78,6 +94,12 @@ static void say_wrong(struct asker *a, unsigned i, const char *why, unsigned ver
                  why, version, than, a->answer);
 }
 
+static bool is_refusal(const struct asker *a)
+{
+    return strncmp(a->answer, "HTTP/1.1 503 ", 13) == 0 &&
+           strcasestr(a->answer, "\r\nusher-fault: store_") != NULL;
+}
+
 static void check(struct asker *a, unsigned i, unsigned least, const char *body)
 {
     unsigned most = atomic_load(&a->load->versions->written[i]), version;
@@ -98,6 +120,13 @@ static void check(struct asker *a, unsigned i, unsigned least, const char *body)
     a->last[i] = version;
 }
 
+static void open_again(struct asker *a)
+{
+    close(a->fd);
+    if (!open_connection(a) && !is_excused(a))
+        say_wrong(a, 0, "no connection", 0, 0);
+}
+
 static void ask(struct asker *a)
 {
     struct versions *v = a->load->versions;
@@ -105,17 +134,22 @@ static void ask(struct asker *a)
     char text[128], host[32];
     int n =
         snprintf(text, sizeof(text), "GET /x HTTP/1.1\r\nHost: %s\r\n\r\n", versions_host(i, host));
+    bool may_refuse = atomic_load(&a->load->may_refuse);
     const char *body = NULL;
 
     a->answer[0] = '\0';
     if (send(a->fd, text, (size_t)n, MSG_NOSIGNAL) == n)
         body = read_answer(a);
-    check(a, i, least, body);
-    if (body == NULL) {
-        close(a->fd);
-        open_connection(a);
-    }
     a->asked++;
+    may_refuse = may_refuse || atomic_load(&a->load->may_refuse);
+    if (body == NULL && is_excused(a))
+        return;
+    if (body != NULL && may_refuse && is_refusal(a))
+        atomic_fetch_add(&a->load->refused, 1);
+    else
+        check(a, i, least, body);
+    if (body == NULL)
+        open_again(a);
     atomic_fetch_add(&a->load->asked, 1);
 }
 
@@ -125,16 +159,15 @@ static void *run(void *owner)
     struct timespec pause = { 0, PAUSE_US * 1000 };
 
     a.number = atomic_fetch_add(&a.load->numbered, 1);
-    if (!open_connection(&a))
+    if (!open_connection(&a) && !is_excused(&a))
         say_wrong(&a, 0, "no connection", 0, 0);
     while (!atomic_load(&a.load->stop)) {
-        ask(&a);
         nanosleep(&pause, NULL);
-        if (a.number % 2 == 0 || a.asked % NEW_CONNECTION_EVERY != 0)
+        if (is_away(atomic_load(&a.load->turn)))
             continue;
-        close(a.fd);
-        if (!open_connection(&a))
-            say_wrong(&a, 0, "no connection", 0, 0);
+        if (is_excused(&a) || (a.number % 2 == 1 && a.asked % NEW_CONNECTION_EVERY == 0))
+            open_again(&a);
+        ask(&a);
     }
     close(a.fd);
     return NULL;
@@ -154,10 +187,32 @@ void load_start(struct load *l, const struct edge *e, struct versions *v)
     memset(l, 0, sizeof(*l));
     l->versions = v;
     l->may_go_back = may_go_back;
+    pthread_mutex_init(&l->lock, NULL);
     snprintf(l->at, sizeof(l->at), "%s", e->at);
     for (unsigned i = 0; i < LOAD_CLIENTS; i++)
         await_thread(&l->threads[i], run, l);
     load_await(l, LOAD_CLIENTS * 10);
+}
+
+void load_kill(struct load *l, struct edge *e)
+{
+    atomic_fetch_add(&l->turn, 1);
+    process_kill(&e->process);
+}
+
+void load_turn(struct load *l, const struct edge *e)
+{
+    pthread_mutex_lock(&l->lock);
+    snprintf(l->at, sizeof(l->at), "%s", e->at);
+    atomic_fetch_add(&l->turn, 1);
+    pthread_mutex_unlock(&l->lock);
+}
+
+unsigned load_number(const char *name, unsigned otherwise)
+{
+    const char *text = getenv(name);
+
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
 void load_end(struct load *l)

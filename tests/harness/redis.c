@@ -68,6 +68,7 @@ static void run_configured(struct redis *r)
     unlink(r->socket);
     process_start(&r->process, argv, NULL, NULL, 0);
     await(connect_to(r));
+    await(!starts(redis_try(r, "EXISTS x"), "-LOADING")); /* what it kept is still being read */
 }
 
 void redis_start_configured(struct redis *r, const char *dir, unsigned port, bool sentinel,

@@ -9,7 +9,6 @@
 #include "harness/writer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define HOSTS 30
 
@@ -71,19 +70,12 @@ static void fail_transactions(void)
     redis_flush(&s.redis);
 }
 
-static unsigned number(const char *name, unsigned otherwise)
-{
-    const char *text = getenv(name);
-
-    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
-}
-
 Test(chaos, one_mishap_after_the_other, .fini = scene_leave, .timeout = 600)
 {
     static void (*const mishaps[])(void) = { kill_redis, pause_redis,   cut_links,
                                              flush_all,  refuse_writes, fail_transactions };
-    unsigned seed = number("CHAOS_SEED", (unsigned)await_now_ms()), began = seed;
-    unsigned turns = number("CHAOS_TURNS", 10);
+    unsigned seed = load_number("CHAOS_SEED", (unsigned)await_now_ms()), began = seed;
+    unsigned turns = load_number("CHAOS_TURNS", 10);
     static struct edge fresh;
 
     versions_start(&v, HOSTS);
