@@ -22,7 +22,8 @@
 
 #define BATCH_ROWS 2000
 #define RETRY_MS 1000
-#define SETTLE_MS 1000
+#define SETTLE_MS 1000      /* of quiet; without any: */
+#define SETTLE_MOST_MS 5000 /* what damage to the log can take away is no older than this */
 
 static void post_word(struct copy *c, enum copy_mail kind)
 {
@@ -235,17 +236,17 @@ static bool has_work(const struct copy *c)
 }
 
 /* Waits until there is something to write; false: no more will come, or not to this file. */
-static bool await_work(struct copy *c, struct disk *d, bool *dirty)
+static bool await_work(struct copy *c, struct disk *d, uint64_t *dirty_since)
 {
     while (!has_work(c) && !c->closing && !c->damaged) {
-        if (!*dirty) {
+        if (*dirty_since == 0) {
             pthread_cond_wait(&c->to_write, &c->lock);
             continue;
         }
         copy_wait(c, &c->to_write, SETTLE_MS);
         if (has_work(c) || c->damaged)
             break;
-        *dirty = false;
+        *dirty_since = 0;
         pthread_mutex_unlock(&c->lock);
         disk_settle(d);
         pthread_mutex_lock(&c->lock);
@@ -254,7 +255,7 @@ static bool await_work(struct copy *c, struct disk *d, bool *dirty)
 }
 
 /* False: the file is damaged, or this is the end. */
-static bool write_some(struct copy *c, struct disk *d, bool *dirty)
+static bool write_some(struct copy *c, struct disk *d, uint64_t *dirty_since)
 {
     struct list batch;
     enum disk_result result;
@@ -263,7 +264,7 @@ static bool write_some(struct copy *c, struct disk *d, bool *dirty)
 
     list_init(&batch);
     pthread_mutex_lock(&c->lock);
-    if (!await_work(c, d, dirty)) {
+    if (!await_work(c, d, dirty_since)) {
         pthread_mutex_unlock(&c->lock);
         return false;
     }
@@ -302,8 +303,17 @@ static bool write_some(struct copy *c, struct disk *d, bool *dirty)
     pthread_mutex_unlock(&c->lock);
     if (behind)
         post_word(c, MAIL_BEHIND);
-    *dirty = true;
+    if (*dirty_since == 0)
+        *dirty_since = clock_now_ms();
     return result != DISK_DAMAGED;
+}
+
+static void settle_in_time(struct disk *d, uint64_t *dirty_since)
+{
+    if (*dirty_since == 0 || clock_now_ms() - *dirty_since < SETTLE_MOST_MS)
+        return;
+    disk_settle(d);
+    *dirty_since = 0;
 }
 
 static bool is_closing(struct copy *c)
@@ -332,14 +342,15 @@ void *copy_writer_main(void *owner)
 
     while (!is_closing(c)) {
         struct disk *d = open_checked(c);
-        bool dirty = false, again;
+        uint64_t dirty_since = 0;
+        bool again;
 
         if (d == NULL) {
             rest(c);
             continue;
         }
-        while (write_some(c, d, &dirty))
-            ;
+        while (write_some(c, d, &dirty_since))
+            settle_in_time(d, &dirty_since);
         pthread_mutex_lock(&c->lock);
         again = c->damaged && !c->closing;
         if (again)

@@ -193,12 +193,39 @@ static void rename_row(struct scene *s, const char *key)
     close(fd);
 }
 
-static bool is_settled(struct scene *s)
+static off_t log_bytes(struct scene *s)
 {
     struct stat log;
 
-    return is_written(s) && stat(kept_format("%s/state/state.db-wal", s->dir), &log) == 0 &&
-           log.st_size == 0;
+    return stat(kept_format("%s/state/state.db-wal", s->dir), &log) == 0 ? log.st_size : -1;
+}
+
+static bool is_settled(struct scene *s)
+{
+    return is_written(s) && log_bytes(s) == 0;
+}
+
+/* Were the log of no use, this is how old what is served could be. */
+SCENARIO(state, changes_without_a_pause_get_from_the_log_into_the_file_in_time)
+{
+    static struct scene s;
+    struct origin *one = origin_start("one"), *two = origin_start("two");
+    uint64_t until = await_now_ms() + 20000;
+    off_t most = 0, now;
+
+    begin(&s, NULL, NULL);
+    add_hosts(&s, 10, one);
+    start_and_write(&s);
+    for (unsigned i = 0; (now = log_bytes(&s)) >= most; i++) {
+        cr_assert_lt(await_now_ms(), until, "the log has %lld octets", (long long)now);
+        most = now;
+        scene_host(&s, kept_format("h%u.test", i % 10), i / 10 % 2 == 0 ? two : one);
+        await_nap();
+        await_nap();
+    }
+    cr_assert_gt(most, 100000, "it was emptied in a pause");
+    cr_assert_lt(now, 1 << 20, "it was only too long");
+    scene_end(&s);
 }
 
 /* Rules that the copy has lost, as it serves alone: without them all would go elsewhere. */
