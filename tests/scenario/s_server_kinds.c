@@ -7,6 +7,7 @@
  * Thread:  the test's; the liar's, one for each connection.
  * Used by: make test.
  * Not here: nonsense (f_store_wire.c); every scenario with another server (REDIS_SERVER). */
+#include "harness/sentinel.h"
 #include "harness/verb.h"
 
 #include <poll.h>
@@ -207,4 +208,43 @@ SCENARIO(server_kinds, a_real_valkey_is_served_from_written_to_and_named)
     scene_host(&s, "b.test", origin_start("three"));
     await_get(&s, "b.test", "/", 200, "three");
     scene_end(&s);
+}
+
+static bool sees_replica(struct redis *sentinel)
+{
+    const char *replica = redis_say(sentinel, "SENTINEL REPLICAS mymaster");
+
+    return has(replica, "flags\nslave\n") && has(replica, "master-link-status\nok\n");
+}
+
+/* How one moves from Redis to Valkey with nothing stopped: a replica is a Valkey, and takes over. */
+SCENARIO(server_kinds, a_valkey_that_takes_over_from_redis_is_followed)
+{
+    static struct sentinels c;
+    struct redis *primary;
+
+    if (!is_on_path("valkey-server"))
+        cr_skip_test("no valkey-server here");
+    scene_start(&s, .without_redis = true, .without_edge = true);
+    sentinels_start(&c, &s, 2, "");
+    setenv("REDIS_SERVER", "valkey-server", 1);
+    redis_restart(&c.nodes[1]);
+    cr_assert_str_eq(redis_hello(&c.nodes[1], "server"), "valkey");
+    for (unsigned i = 0; i < SENTINELS; i++)
+        await(sees_replica(&c.sentinels[i]));
+    s.options.redis = sentinels_url(&c);
+    s.options.unready = false;
+    scene_edge_start(&s);
+    redis_say(&c.nodes[0], "SET usher:host:a.test %s", origin_at(origin_start("one")));
+    await_get(&s, "a.test", "/", 200, "one");
+    await(has(redis_say(&c.nodes[1], "EXISTS usher:host:a.test"), "1"));
+    redis_kill(&c.nodes[0]);
+    primary = sentinels_primary(&c, &c.nodes[0]);
+    cr_assert_eq(primary, &c.nodes[1]);
+    redis_say(primary, "SET usher:host:b.test %s", origin_at(origin_start("two")));
+    await_get(&s, "b.test", "/", 200, "two");
+    await(scene_logged(&s, "server=valkey") >= 1);
+    expect_get(&s, "a.test", "/", 200, "one");
+    scene_end(&s);
+    sentinels_end(&c);
 }
