@@ -39,10 +39,13 @@ runner_release = $(shell pkg-config --libs criterion)
 runner_asan = $(runner_release)
 runner_tsan := $(BUILD)/tsan/setup/plain_criterion/main.o
 
-edge_src := $(sort $(shell find edge -name '*.c' ! -path edge/main.c))
-unit_src := $(sort $(shell find tests/unit -name '*.c' 2>/dev/null))
+# A module is a folder: its tests are named test_unit*.c and test_scenario*.c, all its other .c files are linked in.
+module_src := $(filter-out $(wildcard modules/*/test_*.c),$(sort $(wildcard modules/*/*.c)))
+module_names := $(sort $(notdir $(patsubst %/,%,$(dir $(module_src)))))
+edge_src := $(sort $(shell find edge -name '*.c' ! -path edge/main.c)) $(module_src)
+unit_src := $(sort $(shell find tests/unit -name '*.c' 2>/dev/null) $(wildcard modules/*/test_unit*.c))
 harness_src := $(sort $(wildcard tests/harness/*.c))
-scenario_src := $(sort $(wildcard tests/scenario/*.c))
+scenario_src := $(sort $(wildcard tests/scenario/*.c modules/*/test_scenario*.c))
 stress_src := $(sort $(wildcard tests/stress/*.c))
 
 # The libraries' flags come from a file that setup/deps writes. Goals that compile nothing do not need it.
@@ -64,6 +67,10 @@ $(BUILD)/include/schema/functions/usher.lua.h: schema/functions/usher.lua
 	@mkdir -p $(@D)
 	@sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' $< >$@
 
+# Which modules are linked in: the folders that there are.
+$(BUILD)/include/modules/linked_in.def: FORCE
+	$(call note,$(foreach n,$(module_names),LINKED_IN($(n))))
+
 define kind_rules
 program_$(1) := $(if $(filter release,$(1)),$(BUILD)/usher,$(BUILD)/$(1)/usher)
 objects_$(1) = $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(1))
@@ -81,6 +88,17 @@ $(BUILD)/$(1)/edge/%.o: edge/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
 	@echo "  CC  $(1) $$<"
 	@$(CC) $(CFLAGS) $(flags_$(1)) -DUSHER_VERSION='"$(VERSION)"' $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
 $(BUILD)/$(1)/edge/cli/schema.o: $(BUILD)/include/schema/functions/usher.lua.h
+$(BUILD)/$(1)/edge/module_host/registry.o: $(BUILD)/include/modules/linked_in.def
+# Modules see usher_module.h and nothing else of ours; their tests see what all tests do.
+$(BUILD)/$(1)/modules/%.o: modules/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
+	@mkdir -p $$(@D)
+	@echo "  CC  $(1) $$<"
+	@$(CC) $(filter-out -I%,$(CFLAGS)) $(flags_$(1)) -DUSHER_LINKED_IN -Imodules $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(patsubst %.c,$(BUILD)/$(1)/%.o,$(wildcard modules/*/test_*.c)): $(BUILD)/$(1)/modules/%.o: modules/%.c \
+		$(BUILD)/$(1)/flags $(DEPS)/flags.mk
+	@mkdir -p $$(@D)
+	@echo "  CC  $(1) $$<"
+	@$(CC) $(CFLAGS) $(filter-out -flto% -ffat%,$(flags_$(1))) -Itests -Imodules $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
 $(BUILD)/$(1)/tests/%.o: tests/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
 	@mkdir -p $$(@D)
 	@echo "  CC  $(1) $$<"

@@ -17,6 +17,7 @@
 #include "cli/keyspace.h"
 #include "cli/lint.h"
 #include "cli/verb_flags.h"
+#include "cli/verb_modules.h"
 #include "cli/verb_redis.h"
 #include "store/keys.h"
 #include "store/redis_records.h"
@@ -30,6 +31,7 @@ struct check {
     const char *file; /* NULL: the whole keyspace */
     struct buf text;
     struct lint lint;
+    struct verb_modules modules;
     bool learning;
     uint64_t written;
     struct redis_client *client; /* NULL: --alone */
@@ -409,8 +411,12 @@ int check_verb(int argc, char **argv)
         c->lint.found = on_found;
         c->lint.guard = &c->guard;
         verb_redis_guard(&c->guard, &c->settings);
-        code = run(c);
+        code = verb_modules_open(&c->modules, &c->settings);
+        c->lint.modules = &c->modules.host;
+        if (code == 0)
+            code = run(c);
         lint_free(&c->lint);
+        verb_modules_close(&c->modules);
     }
     buf_free(&c->text);
     free(c);

@@ -102,7 +102,7 @@ static void on_value(void *owner, enum family family, struct str name, const str
     struct record_error error;
     struct buf key = { 0 };
 
-    if (record_decode(family, name, value, &fields, &error))
+    if (record_decode(s->lint->modules, family, name, value, &fields, &error))
         for (uint32_t i = 0; i < fields.names.count; i++) {
             if (find_deleted(s, &fields.names.items[i]) == NULL || s->found++ >= SHOWN_MOST)
                 continue;

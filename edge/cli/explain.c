@@ -11,6 +11,7 @@
 #include "cli/admin_client.h"
 #include "cli/cli.h"
 #include "cli/verb_flags.h"
+#include "cli/verb_modules.h"
 #include "cli/verb_redis.h"
 #include "control/explain.h"
 #include "store/disk_records.h"
@@ -25,6 +26,7 @@ struct arguments {
     bool json;
     struct verb_words headers, url;
     struct settings settings;
+    struct verb_modules modules;
 };
 
 static int complain(const char *text)
@@ -68,9 +70,9 @@ static int explain_from_redis(struct arguments *a, const struct explain_request 
     struct redis_client *client = verb_redis_open(&a->settings);
     struct redis_records records;
     struct guard guard;
-    struct explain_source source = { .guard = &guard,
-                                     .settings = &a->settings,
-                                     .from = "Redis, now" };
+    struct explain_source source = {
+        .guard = &guard, .modules = &a->modules.host, .settings = &a->settings, .from = "Redis, now"
+    };
     struct explanation e;
     int code = 0;
 
@@ -101,7 +103,11 @@ static int explain_from_disk(struct arguments *a, const struct explain_request *
     struct disk_records *records = disk_records_open(dir, str_from(a->settings.prefix), error);
     struct guard guard;
     struct explain_source source = {
-        .in_force = true, .guard = &guard, .settings = &a->settings, .from = "the copy on disk"
+        .in_force = true,
+        .guard = &guard,
+        .modules = &a->modules.host,
+        .settings = &a->settings,
+        .from = "the copy on disk",
     };
     struct explanation e;
     int code = 0;
@@ -238,5 +244,9 @@ int explain_verb(int argc, char **argv)
 
     if (!verb_flags_read(&usage, argc, argv, &a.settings, &a.url, &code))
         return code;
-    return run(&a);
+    code = verb_modules_open(&a.modules, &a.settings);
+    if (code == 0)
+        code = run(&a);
+    verb_modules_close(&a.modules);
+    return code;
 }

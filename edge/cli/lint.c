@@ -217,7 +217,7 @@ static void learn(struct lint_target *t, enum family family, struct str name,
     t->exists = true;
     t->has_policy |= family == FAMILY_service;
     t->has_endpoints |= family == FAMILY_endpoints;
-    if (record_decode(family, name, value, &fields, &error)) {
+    if (record_decode(NULL, family, name, value, &fields, &error)) {
         if (family == FAMILY_service)
             memcpy(t->owner, fields.owner, sizeof(t->owner));
         t->has_to |= fields.to.kind != ACTION_UNSET;
@@ -272,12 +272,15 @@ static struct lint_target *look_up(struct lint *l, enum family family, struct st
 static struct str wrong_word(enum family family, const struct value_field *f,
                              const struct record_error *error)
 {
+    if (family == FAMILY_routes && strstr(error->expected, " setting ") != NULL)
+        return STR(""); /* of a module: no word of rules */
     if (family != FAMILY_endpoints && family != FAMILY_routes)
         return f->name;
     return str_slice(error->value + 1, strcspn(error->value + 1, "=\" "));
 }
 
-/* What is wrong in each field by itself, when the whole is refused; false: no field is. */
+/* What is wrong in each field by itself, when the whole is refused; false: no field is. What is said
+ * of modules needs the tenant too, so it is not one field's. */
 static bool judge_each_field(struct lint *l, enum family family, struct str name,
                              const struct value *value)
 {
@@ -289,7 +292,8 @@ static bool judge_each_field(struct lint *l, enum family family, struct str name
         struct record_error error;
         char hint[160] = "";
 
-        if (!record_decode(family, name, &one, &fields, &error)) {
+        if (!record_decode(family == FAMILY_routes ? l->modules : NULL, family, name, &one, &fields,
+                           &error)) {
             struct str word = wrong_word(family, &value->fields[i], &error);
             const char *near = near_field(family, word);
 
@@ -404,7 +408,7 @@ void lint_record(struct lint *l, enum family family, struct str name, const stru
     struct record_fields fields;
     struct record_error error;
 
-    if (!record_decode(family, name, value, &fields, &error)) {
+    if (!record_decode(l->modules, family, name, value, &fields, &error)) {
         if (value->kind != VALUE_HASH || !judge_each_field(l, family, name, value))
             find(l, false, "bad_record", key_of(l, family, name), &error, "");
     } else if (l->guard != NULL && endpoints_point_wrong(l->guard, &fields, &error)) {

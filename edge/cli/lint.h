@@ -23,7 +23,8 @@ struct lint {
     /* What records name is looked up there. NULL: every record of a tenant, service and rules goes
      * through lint_learn before the first lint_record. */
     const struct records *all;
-    const struct guard *guard; /* where endpoints may not be; NULL: not looked at */
+    const struct guard *guard;         /* where endpoints may not be; NULL: not looked at */
+    const struct module_host *modules; /* NULL: what is said of them is not looked at */
     void *owner;
     void (*found)(void *owner, const struct finding *f);
     unsigned line; /* of what is judged now */

@@ -150,6 +150,7 @@ static bool judge(struct attempt *a)
     lint_init(&a->lint, str_from(a->write->settings->prefix), &all);
     a->lint.found = on_found;
     a->lint.guard = &a->guard;
+    a->lint.modules = a->write->modules;
     verb_redis_guard(&a->guard, a->write->settings);
     for (size_t at = 0; keyspace_next(a->after, &at, &e);) {
         struct str name = STR("");
@@ -196,7 +197,7 @@ static bool add_tenant(enum family family, struct str name, const struct value *
 
     if (v->kind == VALUE_ABSENT)
         return false;
-    if (record_decode(family, name, v, &f, &error)) {
+    if (record_decode(NULL, family, name, v, &f, &error)) {
         if (f.has_tenant)
             buf_add_str(to, f.names.items[f.tenant].name);
         else

@@ -13,6 +13,7 @@
 struct record_write {
     struct settings *settings;
     struct redis_client *client;
+    const struct module_host *modules;
     const char *by; /* "usher route add": who is said in the history to have written */
     bool dry;       /* says what it would write, and writes nothing */
     bool unjudged;  /* written also where an edge would refuse it */

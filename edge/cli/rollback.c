@@ -12,6 +12,7 @@
 #include "cli/history_read.h"
 #include "cli/record_write.h"
 #include "cli/verb_flags.h"
+#include "cli/verb_modules.h"
 #include "cli/verb_redis.h"
 #include "routing/value.h"
 #include "store/keys.h"
@@ -19,6 +20,7 @@
 struct rollback {
     struct settings settings;
     struct redis_client *client;
+    struct verb_modules modules;
     const char *tenant, *id; /* id NULL: the last change */
     bool dry, force;
     struct history_entry entry;
@@ -102,6 +104,7 @@ static int undo(struct rollback *r)
     if (code != 0)
         return code;
     record_write_open(&w, &r->settings, r->client, "usher rollback");
+    w.modules = &r->modules.host;
     w.dry = r->dry;
     w.unjudged = r->force;
     w.once = true;
@@ -163,5 +166,9 @@ int rollback_verb(int argc, char **argv)
         return code;
     r.tenant = words.words[0];
     r.id = words.count > 1 ? words.words[1] : NULL;
-    return run(&r);
+    code = verb_modules_open(&r.modules, &r.settings);
+    if (code == 0)
+        code = run(&r);
+    verb_modules_close(&r.modules);
+    return code;
 }

@@ -12,6 +12,7 @@
 #include "cli/record_write.h"
 #include "cli/route_list.h"
 #include "cli/verb_flags.h"
+#include "cli/verb_modules.h"
 #include "cli/verb_redis.h"
 #include "cli/verb_tenant.h"
 #include "store/keys.h"
@@ -19,6 +20,7 @@
 struct route_verb {
     struct settings settings;
     struct verb_tenant at;
+    struct verb_modules modules;
     struct verb_words words; /* ls TENANT; add TENANT NAME RULE; rm TENANT NAME */
     bool json, dry;
 };
@@ -53,7 +55,7 @@ static int list(struct route_verb *v)
     const char *why = NULL;
     int code = 0;
 
-    if (!route_list(&v->at.source, tenant_of(v), v->json, "", &text, &why)) {
+    if (!route_list(&v->modules.host, &v->at.source, tenant_of(v), v->json, "", &text, &why)) {
         code = say_redis(why);
     } else if (text.len == 0) {
         fprintf(stderr, "usher route: tenant %s has no rules\n", v->words.words[1]);
@@ -71,6 +73,7 @@ static int write_rule(struct route_verb *v, unsigned count, const struct str *wo
     int code;
 
     record_write_open(&w, &v->settings, v->at.client, by);
+    w.modules = &v->modules.host;
     w.dry = v->dry;
     record_write_add(&w, count, words);
     code = record_write_send(&w);
@@ -150,14 +153,19 @@ static int remove_rule(struct route_verb *v, struct str key)
 static int run(struct route_verb *v, int (*act)(struct route_verb *v, struct str key))
 {
     struct buf key = { 0 };
-    int code = verb_tenant_open(&v->at, "route", &v->settings, v->words.words[1]);
+    int code = verb_modules_open(&v->modules, &v->settings);
 
-    if (code != 0)
+    if (code == 0)
+        code = verb_tenant_open(&v->at, "route", &v->settings, v->words.words[1]);
+    if (code != 0) {
+        verb_modules_close(&v->modules);
         return code;
+    }
     keys_add(&key, str_from(v->settings.prefix), FAMILY_routes, tenant_of(v));
     code = act != NULL ? act(v, str_slice(key.ptr, key.len)) : list(v);
     buf_free(&key);
     verb_tenant_close(&v->at);
+    verb_modules_close(&v->modules);
     return code;
 }
 

@@ -40,7 +40,7 @@ static void add_rule(struct list *l, struct str name, struct str text, const cha
     l->written++;
 }
 
-static void add_compiled(struct list *l, struct str tenant, const struct record_fields *fields)
+static void add_compiled(struct list *l, struct str tenant, struct record_fields *fields)
 {
     uint32_t *slots = check_alloc((fields->names.count + 1) * sizeof(*slots));
     struct routes *routes = compile_routes((struct slot_ref){ 0 }, tenant, fields, slots);
@@ -57,8 +57,8 @@ static void add_compiled(struct list *l, struct str tenant, const struct record_
 }
 
 /* One by one, as they stand: no edge takes them as a whole. */
-static void add_refused(struct list *l, struct str tenant, const struct value *value,
-                        const struct record_error *whole)
+static void add_refused(const struct module_host *modules, struct list *l, struct str tenant,
+                        const struct value *value, const struct record_error *whole)
 {
     bool any = false;
 
@@ -68,7 +68,7 @@ static void add_refused(struct list *l, struct str tenant, const struct value *v
         struct record_error error;
         struct buf wrong = { 0 };
 
-        if (!record_decode(FAMILY_routes, tenant, &one, &fields, &error)) {
+        if (!record_decode(modules, FAMILY_routes, tenant, &one, &fields, &error)) {
             record_error_say(&error, &wrong);
             any = true;
         } else if (i + 1 == value->count && !any) {
@@ -80,8 +80,8 @@ static void add_refused(struct list *l, struct str tenant, const struct value *v
     }
 }
 
-bool route_list(const struct records *from, struct str tenant, bool json, const char *indent,
-                struct buf *to, const char **why)
+bool route_list(const struct module_host *modules, const struct records *from, struct str tenant,
+                bool json, const char *indent, struct buf *to, const char **why)
 {
     struct list l = { .to = to, .indent = indent, .json = json };
     struct record_fields fields;
@@ -95,10 +95,10 @@ bool route_list(const struct records *from, struct str tenant, bool json, const 
     for (size_t i = 0; i < value.count; i++)
         if (value.fields[i].name.len > l.width && value.fields[i].name.len <= 30)
             l.width = value.fields[i].name.len;
-    if (record_decode(FAMILY_routes, tenant, &value, &fields, &error))
+    if (record_decode(modules, FAMILY_routes, tenant, &value, &fields, &error))
         add_compiled(&l, tenant, &fields);
     else
-        add_refused(&l, tenant, &value, &error);
+        add_refused(modules, &l, tenant, &value, &error);
     record_fields_free(&fields);
     if (json)
         buf_add_text(to, l.written > 0 ? "\n]\n" : "[]\n");

@@ -6,7 +6,7 @@
 
 /* In the order in which they are tried, each line behind `indent`; those that edges refuse behind
  * them, with the reason. Nothing is added when there are none. False: *why they cannot be read. */
-bool route_list(const struct records *from, struct str tenant, bool json, const char *indent,
-                struct buf *to, const char **why);
+bool route_list(const struct module_host *modules, const struct records *from, struct str tenant,
+                bool json, const char *indent, struct buf *to, const char **why);
 
 #endif

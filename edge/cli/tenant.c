@@ -13,6 +13,7 @@
 #include "cli/record_write.h"
 #include "cli/route_list.h"
 #include "cli/verb_flags.h"
+#include "cli/verb_modules.h"
 #include "cli/verb_redis.h"
 #include "cli/verb_tenant.h"
 #include "store/keys.h"
@@ -20,6 +21,7 @@
 struct tenant_verb {
     struct settings settings;
     struct verb_tenant at;
+    struct verb_modules modules;
     struct verb_words words;
     bool yes;
     uint64_t hosts_most;
@@ -54,7 +56,7 @@ static void on_value(void *owner, enum family family, struct str name, const str
     struct record_fields f;
     struct record_error error;
 
-    if (record_decode(family, name, value, &f, &error)) {
+    if (record_decode(NULL, family, name, value, &f, &error)) {
         if (family == FAMILY_service && str_equals(str_from(f.owner), id_of(v))) {
             v->service_count++;
             buf_printf(&v->services, STR_FMT "\n", STR_ARG(name));
@@ -187,7 +189,8 @@ static int show(struct tenant_verb *v)
         /* said */
     } else if (!there) {
         fprintf(stderr, "usher tenant: there is no tenant %s\n", v->words.words[1]);
-    } else if (!route_list(&v->at.source, id_of(v), false, "          ", &rules, &why)) {
+    } else if (!route_list(&v->modules.host, &v->at.source, id_of(v), false, "          ", &rules,
+                           &why)) {
         say_redis(why);
     } else if (!find_belongings(v)) {
         say_redis(v->at.records.error);
@@ -245,6 +248,7 @@ static int remove_tenant(struct tenant_verb *v)
         return say_redis(v->at.records.error);
     say_dangling(v);
     record_write_open(&w, &v->settings, v->at.client, "usher tenant rm");
+    w.modules = &v->modules.host;
     w.dry = !v->yes;
     keys_add(&tenant, str_from(v->settings.prefix), FAMILY_tenant, id_of(v));
     keys_add(&routes, str_from(v->settings.prefix), FAMILY_routes, id_of(v));
@@ -265,11 +269,16 @@ static int remove_tenant(struct tenant_verb *v)
 
 static int run(struct tenant_verb *v, int (*act)(struct tenant_verb *v))
 {
-    int code = verb_tenant_open(&v->at, "tenant", &v->settings, v->words.words[1]);
+    int code = verb_modules_open(&v->modules, &v->settings);
 
-    if (code != 0)
+    if (code == 0)
+        code = verb_tenant_open(&v->at, "tenant", &v->settings, v->words.words[1]);
+    if (code != 0) {
+        verb_modules_close(&v->modules);
         return code;
+    }
     code = act(v);
+    verb_modules_close(&v->modules);
     buf_free(&v->hosts);
     buf_free(&v->services);
     verb_tenant_close(&v->at);

@@ -167,6 +167,7 @@ static void start_workers(struct control *c, const struct listen_fds *fds)
     guard_init(&c->guard, c->settings);
     c->shared.settings = c->settings;
     c->shared.guard = &c->guard;
+    c->shared.modules = c->registry;
     c->shared.control = &c->box;
     c->shared.access_log = c->access_log;
     atomic_init(&c->shared.client_room, (int)c->settings->max_connections);
@@ -217,7 +218,7 @@ static void serve(struct control *c, const struct listen_fds *fds)
 
     start_loop(c);
     start_workers(c, fds);
-    c->store = store_open(&c->loop, c->settings, &c->guard, &events);
+    c->store = store_open(&c->loop, c->settings, &c->guard, &c->modules, &events);
     if (fds->admin >= 0)
         c->admin = admin_http_open(&c->loop, fds->admin, admin_pages_serve, c);
     log_line(LOG_INFO, "serving", "workers=%u version=%s", c->worker_count, USHER_VERSION);
@@ -250,7 +251,10 @@ int control_run(struct settings *s)
     c = check_alloc(sizeof(*c));
     c->settings = s;
     c->access_log = access_log;
+    c->registry = registry_new();
+    c->modules = (struct module_host){ .registry = c->registry, .prefix = str_from(s->prefix) };
     serve(c, &fds);
+    registry_free(c->registry);
     listen_free(&fds);
     free(c);
     return 0;

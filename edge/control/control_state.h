@@ -5,6 +5,7 @@
 #include "control/admin_http.h"
 #include "control/drain.h"
 #include "control/publish.h"
+#include "module_host/registry.h"
 #include "net/guard.h"
 #include "net/mailbox.h"
 #include "net/signal_watch.h"
@@ -22,6 +23,8 @@ struct control {
     struct access_log *access_log; /* NULL: off */
 
     struct guard guard; /* where endpoints may not be */
+    struct module_registry *registry;
+    struct module_host modules;
     struct worker_shared shared;
     struct worker **workers; /* NULL once they have ended */
     unsigned worker_count;

@@ -24,7 +24,8 @@ struct explain_source {
     enum explained_state (*state)(void *owner, enum family family, struct str name,
                                   struct buf *says);
     void *owner;
-    const struct guard *guard;       /* where endpoints may not be */
+    const struct guard *guard; /* where endpoints may not be */
+    const struct module_host *modules;
     const struct settings *settings; /* prefix, limits and timeouts as of the edge */
     const char *from;                /* "redis://..." */
 };

@@ -142,6 +142,7 @@ unsigned explain_page(struct control *c, struct str query, struct buf *body, boo
                                      .state = state,
                                      .owner = &m,
                                      .guard = &c->guard,
+                                     .modules = &c->modules,
                                      .settings = c->settings };
     struct explain_request request = { .header_count = 0 };
     struct arena arena = { 0 };

@@ -50,7 +50,7 @@ static bool look_at(const struct explain_source *source, enum family family, str
     if (!records_fetch(&source->records, family, name, &value, &why) || value.kind == VALUE_ABSENT)
         return false;
     if (family == FAMILY_service) {
-        if (record_decode(family, name, &value, &fields, &error))
+        if (record_decode(NULL, family, name, &value, &fields, &error))
             memcpy(owner, fields.owner, sizeof(fields.owner));
         record_fields_free(&fields);
     }
@@ -121,7 +121,7 @@ static void read_value(struct explanation *e, const struct explain_source *sourc
         seen->says = arena_copy(&e->arena, str_from(why));
     } else if (value.kind == VALUE_ABSENT) {
         record->state = EXPLAINED_ABSENT;
-    } else if (record_decode(family, name, &value, &record->fields, &error) &&
+    } else if (record_decode(source->modules, family, name, &value, &record->fields, &error) &&
                (source->in_force ||
                 (!endpoints_point_wrong(source->guard, &record->fields, &error) &&
                  judge_names(source, family, name, &record->fields, &error)))) {

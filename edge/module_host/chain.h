@@ -7,25 +7,53 @@
 
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "module_host/registry.h"
 
 #define CHAIN_MODULES_MAX 16 /* in one `modules` */
 
 struct chain_link {
     const struct module_row *row;
-    void *compiled;                /* what its `compile` made */
-    const uint32_t *service_slots; /* handle n of usher_value.number is service_slots[n - 1] */
+    void *compiled;          /* what its `compile` made */
+    uint32_t *service_slots; /* handle n of usher_value.number is service_slots[n - 1] */
     uint32_t service_count;
 };
 
 struct chain {
-    uint32_t count;  /* 0: said to be none */
-    uint64_t has;    /* bit by row->index */
-    size_t bytes;    /* of all that it holds, kept memory included */
-    struct str text; /* as written, for those who explain */
+    uint32_t count;      /* 0: said to be none */
+    uint64_t has;        /* bit by row->index */
+    size_t bytes;        /* of all that it holds, kept memory included */
+    struct str text;     /* as written, for those who explain */
+    struct arena memory; /* of all but this struct */
     struct chain_link links[];
 };
 
+/* Whose settings are compiled, and what else that needs. */
+struct chain_scope {
+    const struct module_host *modules;
+    struct str tenant; /* ptr NULL: none, */
+    struct str whose;  /* but these: "usher:defaults", "a host without a tenant" */
+    void *owner;
+    /* Remembers that this service is named; *index is what chain_settle is to know it by. False:
+     * *expected says what a name is. NULL: none may be named here. */
+    bool (*service)(void *owner, struct str name, uint32_t *index, const char **expected);
+    /* Does this word end the list? NULL: the text's end alone does. */
+    bool (*ends)(struct str word);
+};
+
+struct chain_error {
+    struct str got; /* in the text given */
+    uint32_t column;
+    char expected[200];
+};
+
+/* Compiles what stands in `text` from *at on, and moves *at behind it. NULL: *error says why. */
+struct chain *chain_compile(const struct chain_scope *scope, struct str text, size_t *at,
+                            struct chain_error *error);
+/* Where what stands in `text` from `at` on ends, without looking at what it says. */
+size_t chain_skip(struct str text, size_t at, bool (*ends)(struct str word));
+/* Once: in the place of each service's index comes its slot. */
+void chain_settle(struct chain *c, const uint32_t *slots);
 /* Calls each link's `drop`, frees its memory. NULL is fine. Any thread that is the last to hold it. */
 void chain_free(struct chain *c);
 

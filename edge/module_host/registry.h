@@ -14,10 +14,12 @@
 #define MODULES_MAX 64 /* an index fits a bit of a uint64_t */
 
 struct module_row {
-    struct usher_module module; /* as exported; what its own version of the struct lacks is zero */
-    const char *from;           /* "linked in", or the file's path */
-    unsigned index;             /* from 0, in the order they came */
-    void *library;              /* of dlopen; NULL: linked in */
+    struct usher_module
+        module;       /* as exported; what its own version of the struct lacks is zero, and
+                                 * its tables have rows of this edge's size */
+    const char *from; /* "linked in", or the file's path */
+    unsigned index;   /* from 0, in the order they came */
+    void *library;    /* of dlopen; NULL: linked in */
 };
 
 struct module_registry;
@@ -30,8 +32,20 @@ void registry_free(struct module_registry *r);
 bool registry_load(struct module_registry *r, const char *path, struct buf *why);
 bool registry_load_folder(struct module_registry *r, const char *path, struct buf *why);
 
+/* What a file exports, judged and taken in. `library` is the registry's from then on. */
+bool registry_add(struct module_registry *r, const struct usher_module *exported, const char *from,
+                  void *library, struct buf *why);
+
 size_t registry_count(const struct module_registry *r);
 const struct module_row *registry_at(const struct module_registry *r, size_t index);
 const struct module_row *registry_find(const struct module_registry *r, struct str name); /* NULL */
+
+/* What decoding records needs to know of modules. */
+struct module_host {
+    const struct module_registry *registry;
+    struct str prefix; /* of this edge's keys */
+    /* What `compile` hooks are given, but for what compiling itself gives. NULL: nothing more. */
+    const struct usher_host *host;
+};
 
 #endif

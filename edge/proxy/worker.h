@@ -81,6 +81,7 @@ struct dump_mail {
 struct worker_shared {
     const struct settings *settings;
     const struct guard *guard;
+    const struct module_registry *modules;
     struct mailbox *control;
     struct access_log *access_log; /* NULL: off */
     atomic_int client_room;        /* connections that may still be accepted */

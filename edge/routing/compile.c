@@ -45,7 +45,7 @@ static void *new_object(enum object_kind kind, struct slot_ref ref, size_t head,
     return object;
 }
 
-static void lay_fields(struct tenant_fields *to, const struct record_fields *f,
+static void lay_fields(struct object *object, struct tenant_fields *to, struct record_fields *f,
                        const uint32_t *slots, char *rest)
 {
     lay_action(&to->to, &f->to, &f->names, slots, &rest);
@@ -55,9 +55,10 @@ static void lay_fields(struct tenant_fields *to, const struct record_fields *f,
     to->retry_after_s = f->retry_after_s;
     to->timeout_ms = f->timeout_ms;
     to->page = lay_text(f->page, &rest);
+    to->modules = take_chain(object, &f->modules, slots);
 }
 
-struct site *compile_site(const struct site_key *key, const struct record_fields *fields,
+struct site *compile_site(const struct site_key *key, struct record_fields *fields,
                           const uint32_t *slots)
 {
     char *rest;
@@ -71,13 +72,12 @@ struct site *compile_site(const struct site_key *key, const struct record_fields
     site->has_tenant = fields->has_tenant;
     if (fields->has_tenant)
         site->tenant_slot = slots[fields->tenant];
-    lay_fields(&site->fields, fields, slots, rest);
+    lay_fields(&site->object, &site->fields, fields, slots, rest);
     return site;
 }
 
-struct tenant *compile_tenant(struct slot_ref ref, struct str id,
-                              const struct record_fields *fields, const uint32_t *slots,
-                              uint32_t routes_slot)
+struct tenant *compile_tenant(struct slot_ref ref, struct str id, struct record_fields *fields,
+                              const uint32_t *slots, uint32_t routes_slot)
 {
     char *rest;
     struct tenant *tenant = new_object(OBJECT_TENANT, ref, sizeof(*tenant), 0, fields, &rest);
@@ -86,11 +86,11 @@ struct tenant *compile_tenant(struct slot_ref ref, struct str id,
     tenant->routes_slot = routes_slot;
     tenant->bad = fields == NULL;
     if (fields != NULL)
-        lay_fields(&tenant->fields, fields, slots, rest);
+        lay_fields(&tenant->object, &tenant->fields, fields, slots, rest);
     return tenant;
 }
 
-struct defaults *compile_defaults(struct slot_ref ref, const struct record_fields *fields,
+struct defaults *compile_defaults(struct slot_ref ref, struct record_fields *fields,
                                   const uint32_t *slots)
 {
     char *rest;
@@ -99,13 +99,34 @@ struct defaults *compile_defaults(struct slot_ref ref, const struct record_field
 
     defaults->bad = fields == NULL;
     if (fields != NULL)
-        lay_fields(&defaults->fields, fields, slots, rest);
+        lay_fields(&defaults->object, &defaults->fields, fields, slots, rest);
     return defaults;
+}
+
+/* A chain is changed no more, but for its end. */
+static void free_chain(const struct chain *c)
+{
+    chain_free((struct chain *)(uintptr_t)c);
 }
 
 void object_free(struct object *o)
 {
-    if (o->kind == OBJECT_ROUTES)
-        routes_free_regexes((struct routes *)o);
+    switch (o->kind) {
+    case OBJECT_ROUTES:
+        routes_free_parts((struct routes *)o);
+        break;
+    case OBJECT_SITE:
+        free_chain(((struct site *)o)->fields.modules);
+        break;
+    case OBJECT_TENANT:
+        free_chain(((struct tenant *)o)->fields.modules);
+        break;
+    case OBJECT_DEFAULTS:
+        free_chain(((struct defaults *)o)->fields.modules);
+        break;
+    case OBJECT_SERVICE:
+    case OBJECT_KINDS:
+        break;
+    }
     free(o); /* whatever else it points to lies in the same allocation */
 }

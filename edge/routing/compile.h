@@ -6,18 +6,18 @@
 #include "routing/service.h"
 #include "routing/site.h"
 
-/* `fields` NULL: a record that never had a good version. `slots` goes along with fields->names: the
+/* `fields` NULL: a record that never had a good version; else the chains of modules that they hold are
+ * taken over. `slots` goes along with fields->names: the
  * slot of each thing named. `routes_slot` is that of the tenant's usher:routes:. */
-struct site *compile_site(const struct site_key *key, const struct record_fields *fields,
+struct site *compile_site(const struct site_key *key, struct record_fields *fields,
                           const uint32_t *slots);
-struct tenant *compile_tenant(struct slot_ref ref, struct str id,
-                              const struct record_fields *fields, const uint32_t *slots,
-                              uint32_t routes_slot);
-struct routes *compile_routes(struct slot_ref ref, struct str id,
-                              const struct record_fields *fields, const uint32_t *slots);
-struct defaults *compile_defaults(struct slot_ref ref, const struct record_fields *fields,
+struct tenant *compile_tenant(struct slot_ref ref, struct str id, struct record_fields *fields,
+                              const uint32_t *slots, uint32_t routes_slot);
+struct routes *compile_routes(struct slot_ref ref, struct str id, struct record_fields *fields,
+                              const uint32_t *slots);
+struct defaults *compile_defaults(struct slot_ref ref, struct record_fields *fields,
                                   const uint32_t *slots);
-void routes_free_regexes(struct routes *r); /* what does not lie in its allocation */
+void routes_free_parts(struct routes *r); /* what does not lie in its allocation */
 /* `owner` of len 0: none. */
 struct service *compile_service(struct slot_ref ref, struct str name, bool bad, struct str owner,
                                 enum balance balance, const struct endpoint *endpoints,

@@ -42,6 +42,20 @@ static inline void copy_name(char *to, size_t room, struct str name)
     to[name.len] = '\0';
 }
 
+/* The object's from now on, settled and counted in its bytes. NULL is fine. */
+static inline const struct chain *take_chain(struct object *object, struct chain **chain,
+                                             const uint32_t *slots)
+{
+    struct chain *taken = *chain;
+
+    *chain = NULL;
+    if (taken != NULL) {
+        chain_settle(taken, slots);
+        object->bytes += taken->bytes;
+    }
+    return taken;
+}
+
 /* What lies behind a service: its endpoints and its rota. */
 size_t endpoints_bytes(const struct endpoint *endpoints, uint32_t count);
 void lay_endpoints(struct service *service, enum balance balance, const struct endpoint *endpoints,

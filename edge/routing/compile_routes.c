@@ -41,9 +41,9 @@ static int by_rank(const void *a, const void *b)
     return order ? order : by_number((int64_t)x->name.len, (int64_t)y->name.len);
 }
 
-static const struct rule **sorted_rules(const struct record_fields *fields)
+static struct rule **sorted_rules(struct record_fields *fields)
 {
-    const struct rule **rules = check_alloc((fields->rule_count + 1) * sizeof(*rules));
+    struct rule **rules = check_alloc((fields->rule_count + 1) * sizeof(*rules));
 
     for (uint32_t i = 0; i < fields->rule_count; i++)
         rules[i] = &fields->rules[i];
@@ -131,7 +131,7 @@ struct counts {
     uint32_t exact, prefix, regex, any;
 };
 
-static struct counts count_paths(const struct rule *const *rules, uint32_t count)
+static struct counts count_paths(struct rule *const *rules, uint32_t count)
 {
     struct counts n = { 0 };
 
@@ -302,10 +302,10 @@ static struct routes *new_routes(struct slot_ref ref, struct str id, size_t byte
     return routes;
 }
 
-struct routes *compile_routes(struct slot_ref ref, struct str id,
-                              const struct record_fields *fields, const uint32_t *slots)
+struct routes *compile_routes(struct slot_ref ref, struct str id, struct record_fields *fields,
+                              const uint32_t *slots)
 {
-    const struct rule **rules;
+    struct rule **rules;
     struct routes *routes;
     struct route *items;
     struct counts n;
@@ -332,13 +332,16 @@ struct routes *compile_routes(struct slot_ref ref, struct str id,
     routes->index = lay_index(items, routes->count, &n, &rest);
     CHECK(rest == (char *)routes + bytes);
     routes->object.bytes += regexes_bytes(routes);
+    for (uint32_t i = 0; i < fields->rule_count; i++)
+        items[i].modules = take_chain(&routes->object, &rules[i]->modules, slots);
     free(rules);
     return routes;
 }
 
-void routes_free_regexes(struct routes *r)
+void routes_free_parts(struct routes *r)
 {
     for (uint32_t i = 0; i < r->count; i++) {
+        chain_free((struct chain *)(uintptr_t)r->items[i].modules);
         if (r->items[i].path_regex != NULL)
             regex_free(r->items[i].path_regex);
         for (uint32_t k = 0; k < r->items[i].condition_count; k++)

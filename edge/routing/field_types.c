@@ -220,6 +220,14 @@ static bool parse_owner(struct str text, struct record_fields *fields, const cha
     return true;
 }
 
+/* Compiled when all fields are known: it may need the tenant (record.c). */
+static bool parse_modules(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    fields->modules_said = arena_copy(&fields->arena, text);
+    return true;
+}
+
 /* Of the endpoint that was added last. */
 static bool parse_weight(struct str text, struct record_fields *fields, const char **expected)
 {
@@ -230,6 +238,35 @@ static bool parse_weight(struct str text, struct record_fields *fields, const ch
         return false;
     fields->endpoints.items[fields->endpoints.count - 1].weight = (uint32_t)weight;
     return true;
+}
+
+/* --- modules --- */
+
+struct naming_of_services {
+    struct record_fields *fields;
+    const char *field;
+};
+
+static bool name_service(void *owner, struct str name, uint32_t *index, const char **expected)
+{
+    struct naming_of_services *n = owner;
+
+    *expected = NAME_EXPECTED;
+    if (!name_is_right(name))
+        return false;
+    *index = field_name(n->fields, FAMILY_service, n->field, name);
+    return true;
+}
+
+struct chain *modules_decode(struct chain_scope *scope, bool may_name_services, const char *field,
+                             struct str text, size_t *at, struct record_fields *fields,
+                             struct chain_error *wrong)
+{
+    struct naming_of_services naming = { fields, field };
+
+    scope->owner = &naming;
+    scope->service = may_name_services ? name_service : NULL;
+    return chain_compile(scope, text, at, wrong);
 }
 
 /* --- the tables --- */

@@ -152,7 +152,8 @@ static bool decode_endpoints(const struct value *value, struct record_fields *fi
     return true;
 }
 
-static bool decode_rules(const struct value *value, struct record_fields *fields,
+static bool decode_rules(const struct module_host *modules, struct str tenant,
+                         const struct value *value, struct record_fields *fields,
                          struct record_error *error)
 {
     char name[sizeof(error->field)];
@@ -169,7 +170,7 @@ static bool decode_rules(const struct value *value, struct record_fields *fields
             record_error_set(error, name, f->value, "at most %u bytes", RECORD_STRING_MAX);
             return false;
         }
-        if (!rule_decode(f->name, f->value, fields, error))
+        if (!rule_decode(modules, tenant, f->name, f->value, fields, error))
             return false;
     }
     return rules_keep_bounds(fields, error);
@@ -199,17 +200,49 @@ static bool decode_host_string(struct str text, struct record_fields *fields,
     return false;
 }
 
-static bool decode_hash(enum family family, const struct value *value, struct record_fields *fields,
+/* Whose keys and services the settings of its modules are. */
+static struct chain_scope scope_of(const struct module_host *modules, enum family family,
+                                   struct str name, const struct record_fields *fields)
+{
+    struct chain_scope scope = { .modules = modules };
+
+    if (family == FAMILY_tenant)
+        scope.tenant = name;
+    else if (family == FAMILY_host && fields->has_tenant)
+        scope.tenant = fields->names.items[fields->tenant].name;
+    else
+        scope.whose = family == FAMILY_host ? STR("a host without a tenant") : STR("this record");
+    return scope;
+}
+
+static bool decode_modules(const struct module_host *modules, enum family family, struct str name,
+                           struct record_fields *fields, struct record_error *error)
+{
+    struct chain_scope scope = scope_of(modules, family, name, fields);
+    struct chain_error wrong;
+    size_t at = 0;
+
+    fields->modules = modules_decode(&scope, family != FAMILY_defaults, "modules",
+                                     fields->modules_said, &at, fields, &wrong);
+    if (fields->modules == NULL)
+        record_error_set(error, "modules", wrong.got, "at column %u %s", wrong.column,
+                         wrong.expected);
+    return fields->modules != NULL;
+}
+
+static bool decode_hash(const struct module_host *modules, enum family family, struct str name,
+                        const struct value *value, struct record_fields *fields,
                         struct record_error *error)
 {
     if (family == FAMILY_endpoints)
         return decode_endpoints(value, fields, error);
     if (family == FAMILY_routes)
-        return decode_rules(value, fields, error);
+        return decode_rules(modules, name, value, fields, error);
     for (size_t i = 0; i < value->count; i++)
         if (!decode_field(family, &value->fields[i], fields, error))
             return false;
-    return true;
+    return modules == NULL || fields->modules_said.ptr == NULL ||
+           decode_modules(modules, family, name, fields, error);
 }
 
 static void say_too_large(enum family family, struct record_error *error)
@@ -221,8 +254,9 @@ static void say_too_large(enum family family, struct record_error *error)
                      most.fields, most.bytes);
 }
 
-bool record_decode(enum family family, struct str name, const struct value *value,
-                   struct record_fields *fields, struct record_error *error)
+bool record_decode(const struct module_host *modules, enum family family, struct str name,
+                   const struct value *value, struct record_fields *fields,
+                   struct record_error *error)
 {
     const char *expected;
 
@@ -236,7 +270,7 @@ bool record_decode(enum family family, struct str name, const struct value *valu
         return false;
     }
     if (value->kind == VALUE_HASH)
-        return decode_hash(family, value, fields, error);
+        return decode_hash(modules, family, name, value, fields, error);
     if (value->kind == VALUE_STRING && family == FAMILY_host)
         return decode_host_string(value->string, fields, error);
     record_error_set(error, "", str_from(value->kind == VALUE_STRING ? "string" : value->type),
@@ -246,6 +280,9 @@ bool record_decode(enum family family, struct str name, const struct value *valu
 
 void record_fields_free(struct record_fields *fields)
 {
+    chain_free(fields->modules);
+    for (uint32_t i = 0; i < fields->rule_count; i++)
+        chain_free(fields->rules[i].modules);
     arena_free(&fields->arena);
     *fields = (struct record_fields){ 0 };
 }

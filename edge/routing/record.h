@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "module_host/chain.h"
 #include "routing/rule.h"
 #include "routing/service.h"
 #include "routing/site.h"
@@ -93,12 +94,16 @@ struct record_fields {
     struct endpoint_list endpoints; /* of usher:endpoints: */
     struct rule *rules;             /* of usher:routes:, in the order of the hash */
     uint32_t rule_count, rule_room;
-    uint32_t regex_count; /* in all of them */
+    uint32_t regex_count;    /* in all of them */
+    struct str modules_said; /* as written; ptr NULL: not said */
+    struct chain *modules;   /* of it; whoever compiles the fields takes it (as those of rules) */
 };
 
-/* False: *error says why. `value` is present (not VALUE_ABSENT). Free the fields in both cases. */
-bool record_decode(enum family family, struct str name, const struct value *value,
-                   struct record_fields *fields, struct record_error *error);
+/* False: *error says why. `value` is present (not VALUE_ABSENT). Free the fields in both cases.
+ * `modules` NULL: what is said of modules is not looked at, for those who want to know the rest. */
+bool record_decode(const struct module_host *modules, enum family family, struct str name,
+                   const struct value *value, struct record_fields *fields,
+                   struct record_error *error);
 void record_fields_free(struct record_fields *fields);
 
 /* Is `name` one that a key of this family may have? *expected says which are. */

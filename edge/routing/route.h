@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/cidr.h"
 #include "base/header_edit.h"
+#include "module_host/chain.h"
 #include "routing/service.h"
 
 enum action_kind {
@@ -86,6 +87,7 @@ struct route {
     uint32_t edit_count;
     uint32_t timeout_ms; /* in place of --response-timeout; 0: not said */
     int32_t priority;
+    const struct chain *modules; /* behind the host's or its tenant's; NULL: not said */
 };
 
 struct route_index;

@@ -192,6 +192,8 @@ void route_text(const struct routes *r, const struct route *route, struct buf *t
         add_timeout(&text, route->timeout_ms);
     if (route->priority != 0)
         add_number(&text, "priority", route->priority, "");
+    if (route->modules != NULL)
+        buf_printf(&text, " modules " STR_FMT, STR_ARG(route->modules->text));
     buf_add(to, text.ptr, text.len);
     buf_free(&text);
 }

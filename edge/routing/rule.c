@@ -22,6 +22,8 @@ enum part { PART_CONDITION, PART_ACTION, PART_MODIFIER };
 struct rule_reader {
     struct record_fields *fields;
     struct record_error *error;
+    const struct module_host *modules;
+    struct str tenant, text;
     const char *name; /* the rule's */
     struct rule *rule;
     struct rule_words words;
@@ -358,6 +360,32 @@ static bool read_priority(struct rule_reader *r)
     return true;
 }
 
+static bool is_modifier(struct str word);
+
+/* Its words are cut anew, for what stands between parentheses. */
+static bool read_modules(struct rule_reader *r)
+{
+    struct chain_scope scope = { .modules = r->modules, .tenant = r->tenant, .ends = is_modifier };
+    size_t at = next_word(r).column - 1;
+    struct chain_error wrong;
+
+    if (!has_next(r))
+        return refuse_next(r, NULL);
+    if (r->modules == NULL) {
+        at = chain_skip(r->text, at, is_modifier);
+    } else {
+        r->rule->modules = modules_decode(&scope, true, r->name, r->text, &at, r->fields, &wrong);
+        if (r->rule->modules == NULL) {
+            struct rule_word word = { .text = wrong.got, .column = wrong.column };
+
+            return refuse(r, &word, wrong.expected);
+        }
+    }
+    while (has_next(r) && next_word(r).column <= at)
+        r->at++;
+    return true;
+}
+
 /* --- the table --- */
 
 #define PART_condition PART_CONDITION
@@ -384,6 +412,14 @@ const struct field_row *rule_words_known(size_t *count)
 {
     *count = ROWS;
     return rows;
+}
+
+static bool is_modifier(struct str word)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (readers[i].part == PART_MODIFIER && str_equals(word, str_from(rows[i].name)))
+            return true;
+    return false;
 }
 
 /* --- one rule --- */
@@ -440,8 +476,8 @@ static bool is_in_place(struct rule_reader *r, size_t i)
         return refuse_next(r,
                            "an action before the modifiers: to, split, redirect, respond or deny");
     if (readers[i].part == PART_MODIFIER && !is_forward(kind) &&
-        strcmp(rows[i].name, "priority") != 0)
-        return refuse_next(r, "only priority here: the request goes to no endpoint");
+        strcmp(rows[i].name, "priority") != 0 && strcmp(rows[i].name, "modules") != 0)
+        return refuse_next(r, "only priority or modules here: the request goes to no endpoint");
     if (readers[i].part != PART_ACTION && ++r->parts > RULE_PARTS_MAX)
         return refuse_next(r, "at most 64 conditions and modifiers");
     if (!may_repeat(&rows[i]) && (r->seen & (1u << i)) != 0)
@@ -469,10 +505,12 @@ static bool read_rule(struct rule_reader *r)
     return true;
 }
 
-bool rule_decode(struct str name, struct str text, struct record_fields *fields,
-                 struct record_error *error)
+bool rule_decode(const struct module_host *modules, struct str tenant, struct str name,
+                 struct str text, struct record_fields *fields, struct record_error *error)
 {
-    struct rule_reader r = { .fields = fields, .error = error };
+    struct rule_reader r = {
+        .modules = modules, .tenant = tenant, .text = text, .fields = fields, .error = error
+    };
     struct arena words = { 0 };
     struct rule_word wrong;
     const char *expected;
@@ -488,6 +526,8 @@ bool rule_decode(struct str name, struct str text, struct record_fields *fields,
     good = rule_words_cut(text, &words, &r.words, &wrong, &expected);
     good = good ? read_rule(&r) : refuse(&r, &wrong, expected);
     arena_free(&words);
+    if (!good)
+        chain_free(rule->modules);
     fields->rule_count += good;
     return good;
 }

@@ -43,15 +43,17 @@ struct rule {
     uint32_t edit_count, edit_room;
     uint32_t timeout_ms;
     int32_t priority;
+    struct chain *modules; /* NULL: not said */
 };
 
+struct module_host;
 struct record_fields;
 struct record_error;
 
 /* Takes one rule apart and adds it to fields->rules. False: *error names the rule, the word and its
- * column. */
-bool rule_decode(struct str name, struct str text, struct record_fields *fields,
-                 struct record_error *error);
+ * column. `modules` NULL: what it says of modules is not looked at. */
+bool rule_decode(const struct module_host *modules, struct str tenant, struct str name,
+                 struct str text, struct record_fields *fields, struct record_error *error);
 
 /* Do the rules together keep to the bounds above? False: *error names one that is too much. */
 bool rules_keep_bounds(const struct record_fields *fields, struct record_error *error);

@@ -193,7 +193,7 @@ static void take_tenant(const struct record *r, struct str raw, struct buf *to)
     struct value v;
 
     if (raw.ptr != NULL && value_decode(raw, &v)) {
-        if (record_decode((enum family)r->family, record_name(r), &v, &f, &error))
+        if (record_decode(NULL, (enum family)r->family, record_name(r), &v, &f, &error))
             buf_add_str(to, r->family != FAMILY_host ? str_from(f.owner)
                             : f.has_tenant           ? f.names.items[f.tenant].name
                                                      : STR(""));

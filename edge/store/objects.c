@@ -87,26 +87,43 @@ static void publish_service(struct store *s, struct record *r)
 
 /* --- what names others --- */
 
-/* Hosts that say the same share one site. `slots`: at most a tenant's and a service's. */
+/* What makes two hosts one site: the value, and where what it names stands. The key has places for a
+ * tenant's and a service's slot; with more, all are part of what is printed. */
+static struct site_key site_key_of(const struct record *r, const struct record_fields *f,
+                                   const uint32_t *slots)
+{
+    const struct buf *raw = &r->reading->raw;
+    struct site_key key = { .value = { 0, 0 } };
+    struct buf whole = { 0 };
+
+    if (f->names.count <= 2) {
+        key.value = map_print_of(str_slice(raw->ptr, raw->len));
+        memcpy(key.slots, slots, f->names.count * sizeof(*slots));
+        return key;
+    }
+    buf_add(&whole, raw->ptr, raw->len);
+    buf_add(&whole, slots, f->names.count * sizeof(*slots));
+    key.value = map_print_of(str_slice(whole.ptr, whole.len));
+    memcpy(key.slots, slots, sizeof(key.slots));
+    buf_free(&whole);
+    return key;
+}
+
+/* Hosts that say the same share one site. */
 static struct object *compiled_site(struct store *s, const struct record *r,
-                                    const struct record_fields *f, const uint32_t *slots)
+                                    struct record_fields *f, const uint32_t *slots)
 {
     struct site_key key = { .value = { 0, 0 } };
     struct object *shared;
 
-    if (f != NULL) {
-        const struct buf *raw = &r->reading->raw;
-
-        CHECK(f->names.count <= 2);
-        key.value = map_print_of(str_slice(raw->ptr, raw->len));
-        memcpy(key.slots, slots, f->names.count * sizeof(*slots));
-    }
+    if (f != NULL)
+        key = site_key_of(r, f, slots);
     shared = mirror_find_site(&s->mirror, &key);
     return shared != NULL ? shared : &compile_site(&key, f, slots)->object;
 }
 
 /* `f` NULL: it never had a good version. */
-static struct object *compiled(struct store *s, struct record *r, const struct record_fields *f)
+static struct object *compiled(struct store *s, struct record *r, struct record_fields *f)
 {
     uint32_t *slots = check_alloc((f ? f->names.count + 1 : 1) * sizeof(*slots));
     struct slot_ref ref = mirror_slot(&s->mirror, r);

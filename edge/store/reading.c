@@ -112,25 +112,25 @@ static uint64_t hash_of(const struct value *v)
     return sum;
 }
 
-static void decode(enum family family, struct str name, const struct value *value,
-                   struct reading *to)
+static void decode(const struct module_host *modules, enum family family, struct str name,
+                   const struct value *value, struct reading *to)
 {
     to->value_hash = hash_of(value);
-    to->good = record_decode(family, name, value, &to->fields, &to->error);
+    to->good = record_decode(modules, family, name, value, &to->fields, &to->error);
     if (to->good)
         value_encode(value, &to->raw);
 }
 
-static enum reading_result take_hash(redisReply *const *replies, enum family family,
-                                     struct str name, bool whole_hash, struct reading *to,
-                                     const char **reason)
+static enum reading_result take_hash(const struct module_host *modules, redisReply *const *replies,
+                                     enum family family, struct str name, bool whole_hash,
+                                     struct reading *to, const char **reason)
 {
     struct value value = { .kind = VALUE_HASH, .type = "hash" };
     struct value_field *fields;
 
     if (!is_small_hash(replies, family)) {
         value.kind = VALUE_TOO_LARGE;
-        decode(family, name, &value, to);
+        decode(modules, family, name, &value, to);
         return READING_DONE;
     }
     if (!whole_hash)
@@ -143,13 +143,14 @@ static enum reading_result take_hash(redisReply *const *replies, enum family fam
         *reason = "HGETALL was answered with something else";
         return READING_BROKEN;
     }
-    decode(family, name, &value, to);
+    decode(modules, family, name, &value, to);
     free(fields);
     return READING_DONE;
 }
 
-enum reading_result reading_take(redisReply *const *replies, enum family family, struct str name,
-                                 bool whole_hash, struct reading *to, const char **reason)
+enum reading_result reading_take(const struct module_host *modules, redisReply *const *replies,
+                                 enum family family, struct str name, bool whole_hash,
+                                 struct reading *to, const char **reason)
 {
     const redisReply *type, *string = replies[REPLY_STRING];
     struct value value = { .kind = VALUE_STRING };
@@ -164,7 +165,7 @@ enum reading_result reading_take(redisReply *const *replies, enum family family,
     if (to->absent)
         return READING_DONE;
     if (strcmp(type->str, "hash") == 0)
-        return take_hash(replies, family, name, whole_hash, to, reason);
+        return take_hash(modules, replies, family, name, whole_hash, to, reason);
     str_printable(str_slice(type->str, type->len), value.type, sizeof(value.type));
     if (strcmp(type->str, "string") != 0) {
         value.kind = VALUE_OTHER;
@@ -176,11 +177,12 @@ enum reading_result reading_take(redisReply *const *replies, enum family family,
     } else {
         value.string = str_slice(string->str, string->len);
     }
-    decode(family, name, &value, to);
+    decode(modules, family, name, &value, to);
     return READING_DONE;
 }
 
-bool reading_recall(struct str raw, enum family family, struct str name, struct reading *to)
+bool reading_recall(const struct module_host *modules, struct str raw, enum family family,
+                    struct str name, struct reading *to)
 {
     struct record_fields fields;
     struct record_error error;
@@ -189,7 +191,7 @@ bool reading_recall(struct str raw, enum family family, struct str name, struct 
     uint64_t hash = good ? hash_of(&value) : 0;
 
     if (good) {
-        good = record_decode(family, name, &value, &fields, &error);
+        good = record_decode(modules, family, name, &value, &fields, &error);
         if (!good)
             record_fields_free(&fields);
     }

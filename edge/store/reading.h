@@ -38,10 +38,12 @@ enum reading_result {
 
 /* Inside MULTI with `fn` NULL; else each of READING_(HASH_)COMMANDS replies comes to fn. */
 void reading_ask(struct redis_link *link, struct str key, bool whole_hash, redisCallbackFn *fn);
-enum reading_result reading_take(redisReply *const *replies, enum family family, struct str name,
-                                 bool whole_hash, struct reading *to, const char **reason);
+enum reading_result reading_take(const struct module_host *modules, redisReply *const *replies,
+                                 enum family family, struct str name, bool whole_hash,
+                                 struct reading *to, const char **reason);
 /* What the disk copy holds. False: it cannot be read any more; `to` is as it was. */
-bool reading_recall(struct str raw, enum family family, struct str name, struct reading *to);
+bool reading_recall(const struct module_host *modules, struct str raw, enum family family,
+                    struct str name, struct reading *to);
 void reading_free(struct reading *r); /* NULL is fine */
 
 #endif

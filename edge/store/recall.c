@@ -132,7 +132,8 @@ static void load(struct store *s, struct record *r, const struct copy_wanted *w)
 
     *d = (struct reading){ .absent = true, .from_copy = true, .recalled = true, .ttl_ms = -1 };
     if (w != NULL && w->found &&
-        reading_recall(bytes_of(&w->value), (enum family)r->family, record_name(r), d)) {
+        reading_recall(s->modules, bytes_of(&w->value), (enum family)r->family, record_name(r),
+                       d)) {
         d->ttl_ms = ttl_of(w->deadline_ms);
         s->status.recalled++;
     } else if (!is_absent(s, r)) {
@@ -157,7 +158,7 @@ static void stand_in(struct store *s, struct record *r, const struct copy_wanted
 
     d->recalled = true;
     if (w == NULL || !w->found || is_over(d, w) ||
-        !reading_recall(bytes_of(&w->value), (enum family)r->family, record_name(r), d))
+        !reading_recall(s->modules, bytes_of(&w->value), (enum family)r->family, record_name(r), d))
         return;
     s->status.recalled++;
     if (absent) {

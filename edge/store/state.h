@@ -21,6 +21,7 @@ struct store {
     struct loop *loop;
     const struct settings *settings;
     struct guard *guard;
+    const struct module_host *modules; /* NULL: not looked at */
     struct store_events events;
     struct store_status status;
     struct str prefix;

@@ -251,13 +251,14 @@ static void open_links(struct store *s)
 }
 
 struct store *store_open(struct loop *l, const struct settings *settings, struct guard *guard,
-                         const struct store_events *e)
+                         const struct module_host *modules, const struct store_events *e)
 {
     struct store *s = check_alloc(sizeof(*s));
 
     s->loop = l;
     s->settings = settings;
     s->guard = guard;
+    s->modules = modules;
     s->events = *e;
     s->prefix = str_from(settings->prefix);
     snprintf(s->client_name, sizeof(s->client_name), "usher-%s", settings->name);

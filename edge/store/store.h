@@ -16,6 +16,7 @@
 #include "settings.h"
 
 struct guard;
+struct module_host;
 struct store;
 
 /* Of all workers together, since start. */
@@ -59,9 +60,10 @@ struct store_status {
     uint64_t recalled;           /* values taken from the disk copy */
 };
 
-/* `guard` is told where Redis is, and asked about endpoints. */
+/* `guard` is told where Redis is, and asked about endpoints. `modules` NULL: what records say of
+ * modules is not looked at. */
 struct store *store_open(struct loop *l, const struct settings *s, struct guard *guard,
-                         const struct store_events *e);
+                         const struct module_host *modules, const struct store_events *e);
 void store_lookup(struct store *s, unsigned worker, struct str host);
 void store_confirmed(struct store *s, uint64_t number);
 /* This edge ends: it is taken out of usher:edges, as well as it can within a second; then `left` is

@@ -359,8 +359,8 @@ static bool take_reply(struct store *s, struct record *r, redisReply *const *rep
 {
     struct reading *reading = check_alloc(sizeof(*reading));
     const char *reason;
-    enum reading_result result =
-        reading_take(replies, (enum family)r->family, record_name(r), r->is_hash, reading, &reason);
+    enum reading_result result = reading_take(s->modules, replies, (enum family)r->family,
+                                              record_name(r), r->is_hash, reading, &reason);
 
     s->status.reads++;
     if (result == READING_DONE) {

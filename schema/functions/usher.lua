@@ -21,6 +21,7 @@ local host_fields = {
     { "https", "word", "off or redirect" },
     { "path", "word", "normal or raw" },
     { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+    { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
 }
 local tenant_fields = {
     { "to", "target", "endpoints such as 10.0.0.5:8080 with spaces between, or service:NAME" },
@@ -30,6 +31,7 @@ local tenant_fields = {
     { "https", "word", "off or redirect" },
     { "path", "word", "normal or raw" },
     { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+    { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
 }
 local service_fields = {
     { "balance", "word", "round-robin or random" },
@@ -58,6 +60,7 @@ local rule_words = {
     { "unset", "modifier", "NAME of a header" },
     { "timeout", "modifier", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "priority", "modifier", "a number from -1000 to 1000" },
+    { "modules", "modifier", "modules such as headers(set X-Edge=1), with spaces between, or none" },
 }
 -- the most fields that a hash of each family may have
 local families = {
@@ -287,6 +290,7 @@ local check_type = {
         if not number_within(text, 0, WEIGHT_MAX) then refuse(field, text, range) end
     end,
     text = function() end,
+    modules = function() end, -- what modules take only edges know
 }
 
 -- --- records ---
@@ -807,6 +811,36 @@ function read_word.timeout(r)
     if not time_ms(word.text) then refuse_word(r.rule, word, r.range) end
 end
 
+-- Which modules an edge has, and what they take, only edges know: their end is found, no more.
+function read_word.modules(r)
+    local word, depth, quoted = take(r), 0, false
+    while true do
+        local last = r.words[r.at] and r.words[r.at].column - 1 or #r.text
+        for at = word.column, last do
+            local c = r.text:sub(at, at)
+            if quoted and c == '\\' then
+                -- what it escapes is passed over with it
+                if r.text:sub(at + 1, at + 1):match('["\\]') then r.escaped = at + 1 end
+            elseif c == '"' and r.escaped ~= at then
+                quoted = not quoted
+            elseif not quoted and c == '(' then
+                depth = depth + 1
+            elseif not quoted and c == ')' then
+                depth = depth - 1
+            end
+        end
+        local next = r.words[r.at]
+        if not next then break end
+        if depth <= 0 then
+            for _, row in ipairs(rule_words) do
+                if row[2] == 'modifier' and row[1] == next.text and not next.quoted then return end
+            end
+        end
+        word = take(r)
+    end
+    if depth > 0 then refuse_word(r.rule, r.words.last, 'a ) at the end of the settings') end
+end
+
 function read_word.priority(r)
     local word = take(r)
     local digits = word.text:match('^-?(%d+)$')
@@ -820,8 +854,8 @@ local function check_place(r, row)
     if part == 'modifier' and not r.acted then
         refuse_word(r.rule, word, 'an action before the modifiers: to, split, redirect, respond or deny')
     end
-    if part == 'modifier' and not FORWARDS[r.acted] and row[1] ~= 'priority' then
-        refuse_word(r.rule, word, 'only priority here: the request goes to no endpoint')
+    if part == 'modifier' and not FORWARDS[r.acted] and row[1] ~= 'priority' and row[1] ~= 'modules' then
+        refuse_word(r.rule, word, 'only priority or modules here: the request goes to no endpoint')
     end
     if part ~= 'action' then
         r.parts = r.parts + 1
@@ -841,7 +875,7 @@ local function unknown_word(r)
 end
 
 local function check_rule(rule, text, record)
-    local r = { rule = rule, words = cut_words(rule, text), at = 1, record = record, seen = {}, parts = 0 }
+    local r = { rule = rule, text = text, words = cut_words(rule, text), at = 1, record = record, seen = {}, parts = 0 }
     while r.words[r.at] do
         local word, found = r.words[r.at], nil
         for _, row in ipairs(rule_words) do

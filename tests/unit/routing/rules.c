@@ -16,7 +16,7 @@ static bool decoded(const struct text_rule *rules, size_t count, struct record_f
 
     for (size_t i = 0; i < count; i++)
         f[i] = (struct value_field){ str_from(rules[i].name), str_from(rules[i].text) };
-    good = record_decode(FAMILY_routes, STR("acme"), &value, fields, error);
+    good = record_decode(NULL, FAMILY_routes, STR("acme"), &value, fields, error);
     free(f);
     return good;
 }

@@ -25,7 +25,7 @@ static char *judged(enum family family, const char *name, const struct value *va
     struct buf sentence = { 0 };
 
     buf_add_text(&sentence, "");
-    if (!record_decode(family, str_from(name), value, fields, &error))
+    if (!record_decode(NULL, family, str_from(name), value, fields, &error))
         record_error_say(&error, &sentence);
     return sentence.ptr ? sentence.ptr : strdup("");
 }
@@ -68,18 +68,18 @@ Test(record, host_strings)
     struct record_error error;
     struct value value = string_of(" 10.0.0.5:8080  [2001:db8::1]:80 ");
 
-    cr_assert(record_decode(FAMILY_host, STR("shop.example"), &value, &fields, &error));
+    cr_assert(record_decode(NULL, FAMILY_host, STR("shop.example"), &value, &fields, &error));
     cr_assert_eq(fields.to.kind, ACTION_ENDPOINTS);
     cr_assert_eq(fields.to.endpoint_count, 2);
     cr_assert_eq(fields.to.endpoints[1].address.any.sa_family, AF_INET6);
     record_fields_free(&fields);
     value = string_of("service:acme-web");
-    cr_assert(record_decode(FAMILY_host, STR("shop.example"), &value, &fields, &error));
+    cr_assert(record_decode(NULL, FAMILY_host, STR("shop.example"), &value, &fields, &error));
     cr_assert_eq(fields.to.kind, ACTION_SERVICE);
     expect_name(&fields, fields.to.service, FAMILY_service, "acme-web");
     record_fields_free(&fields);
     value = string_of("tenant:acme");
-    cr_assert(record_decode(FAMILY_host, STR("*.shop.example"), &value, &fields, &error));
+    cr_assert(record_decode(NULL, FAMILY_host, STR("*.shop.example"), &value, &fields, &error));
     cr_assert_eq(fields.to.kind, ACTION_UNSET);
     cr_assert(fields.has_tenant);
     expect_name(&fields, fields.tenant, FAMILY_tenant, "acme");
@@ -113,17 +113,17 @@ Test(record, hashes)
                                { STR("status"), STR("maintenance") } };
     struct value value = hash_of(f, 3);
 
-    cr_assert(record_decode(FAMILY_host, STR("a.example"), &value, &fields, &error));
+    cr_assert(record_decode(NULL, FAMILY_host, STR("a.example"), &value, &fields, &error));
     expect_name(&fields, fields.tenant, FAMILY_tenant, "acme");
     cr_expect_eq(fields.to.endpoint_count, 1);
     cr_expect_eq(fields.status, STATUS_MAINTENANCE);
     record_fields_free(&fields);
     expect_field(FAMILY_tenant, "tenant", "x",
                  "field tenant: got \"tenant\", expected one of the fields to, status, "
-                 "retry_after, page, https, path, timeout");
+                 "retry_after, page, https, path, timeout, modules");
     expect_field(FAMILY_host, "tenat", "x",
                  "field tenat: got \"tenat\", expected one of the fields tenant, to, status, "
-                 "retry_after, page, https, path, timeout");
+                 "retry_after, page, https, path, timeout, modules");
     expect_field(FAMILY_tenant, "status", "Active",
                  "field status: got \"Active\", expected active, maintenance or suspended");
     expect_field(FAMILY_service, "balance", "least",
@@ -147,7 +147,7 @@ Test(record, what_a_tenant_a_host_and_the_defaults_may_say)
         struct record_fields fields;
         struct record_error error;
 
-        cr_assert(record_decode(families[i], name, &value, &fields, &error));
+        cr_assert(record_decode(NULL, families[i], name, &value, &fields, &error));
         expect_name(&fields, fields.to.service, FAMILY_service, "web");
         cr_expect_eq(fields.status, STATUS_SUSPENDED);
         cr_expect_eq(fields.retry_after_s, 120);
@@ -221,7 +221,7 @@ Test(record, many_names_are_told_apart)
         snprintf(texts[i], sizeof(texts[i]), "path /p%u to service:s%u", i, i / 2);
         f[i] = (struct value_field){ str_from(names[i]), str_from(texts[i]) };
     }
-    cr_assert(record_decode(FAMILY_routes, STR("acme"), &value, &fields, &error));
+    cr_assert(record_decode(NULL, FAMILY_routes, STR("acme"), &value, &fields, &error));
     cr_assert_eq(fields.names.count, 1500);
     for (unsigned i = 0; i < 3000; i++) {
         char name[16];
@@ -238,7 +238,7 @@ Test(record, tables_for_others)
     size_t count;
     const struct field_row *rows = record_fields_of(FAMILY_host, &count);
 
-    cr_assert_eq(count, 8);
+    cr_assert_eq(count, 9);
     cr_expect_str_eq(rows[0].name, "tenant");
     cr_expect_str_eq(rows[2].range, "active, maintenance or suspended");
     record_fields_of(FAMILY_routes, &count);
@@ -259,7 +259,7 @@ Test(record, endpoints)
                                { STR("10.0.0.5:3"), STR("1000") } };
     struct value value = hash_of(f, 3);
 
-    cr_assert(record_decode(FAMILY_endpoints, STR("web"), &value, &fields, &error));
+    cr_assert(record_decode(NULL, FAMILY_endpoints, STR("web"), &value, &fields, &error));
     cr_expect_eq(fields.endpoints.items[0].weight, 100);
     cr_expect_eq(fields.endpoints.items[1].weight, 0);
     cr_expect_eq(fields.endpoints.items[2].weight, 1000);

@@ -106,13 +106,13 @@ static const struct {
     { "\"deny\"", "got \"deny\", expected at column 1 a condition or an action: path, method, "
                   "header, query, cookie, from, websocket, to, split, redirect, respond, deny" },
     { "to service:a stripp /a", "got \"stripp\", expected at column 14 a modifier: strip, prepend, "
-                                "host, set, unset, timeout, priority" },
+                                "host, set, unset, timeout, priority, modules" },
     { "deny path /a", "got \"path\", expected at column 6 conditions before the action" },
     { "deny deny", "got \"deny\", expected at column 6 one action only" },
     { "strip /a to service:a", "got \"strip\", expected at column 1 an action before the "
                                "modifiers: to, split, redirect, respond or deny" },
     { "deny strip /a",
-      "got \"strip\", expected at column 6 only priority here: the request goes to no endpoint" },
+      "got \"strip\", expected at column 6 only priority or modules here: the request goes to no endpoint" },
     { "path /a path /b deny", "got \"path\", expected at column 9 this word once only" },
     { "path", "got \"\", expected at column 5 /x, or /x/* with * as the whole last segment, or "
               "~REGEX" },
@@ -187,7 +187,7 @@ static const struct {
     { "respond 204 \"a\"",
       "got \"a\", expected at column 13 no text: a response with this code has none" },
     { "respond 200 hello", "got \"hello\", expected at column 13 a modifier: strip, prepend, host, "
-                           "set, unset, timeout, priority" },
+                           "set, unset, timeout, priority, modules" },
     { "respond 200 \"hello", "got \"\\\"hello\", expected at column 13 a quote at its end" },
     { "to service:a strip /", "got \"/\", expected at column 20 more than the root" },
     { "to service:a strip /a/*", "got \"/a/*\", expected at column 20 * nowhere but as the whole "
@@ -278,15 +278,15 @@ Test(rule, control_octets)
     struct value_field f = { STR("r"), STR("to service:a set X=a\0b") };
     struct value value = { .kind = VALUE_HASH, .type = "hash", .fields = &f, .count = 1 };
 
-    cr_expect_not(record_decode(FAMILY_routes, STR("acme"), &value, &fields, &error));
+    cr_expect_not(record_decode(NULL, FAMILY_routes, STR("acme"), &value, &fields, &error));
     cr_expect_str_eq(error.expected, "at column 18 no control octets outside quotes");
     record_fields_free(&fields);
     f.value = STR("to service:a set \"X=a\0b\"");
-    cr_expect_not(record_decode(FAMILY_routes, STR("acme"), &value, &fields, &error));
+    cr_expect_not(record_decode(NULL, FAMILY_routes, STR("acme"), &value, &fields, &error));
     cr_expect_str_eq(error.expected, "at column 18 a value without control octets");
     record_fields_free(&fields);
     f.name = STR("A");
-    cr_expect_not(record_decode(FAMILY_routes, STR("acme"), &value, &fields, &error));
+    cr_expect_not(record_decode(NULL, FAMILY_routes, STR("acme"), &value, &fields, &error));
     cr_expect_str_eq(error.field, "A");
     record_fields_free(&fields);
 }
@@ -401,7 +401,7 @@ Test(rule, any_bytes_are_judged)
             text[state % len] = state & 1u << 20 ? (char)(state >> 32) : text[(state >> 40) % len];
         }
         f.value.len = len - state % 3;
-        record_decode(FAMILY_routes, STR("acme"), &value, &fields, &error);
+        record_decode(NULL, FAMILY_routes, STR("acme"), &value, &fields, &error);
         record_fields_free(&fields);
     }
 }

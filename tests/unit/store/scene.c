@@ -428,7 +428,7 @@ void scene_open_down(struct scene *s)
     uv_timer_init(&s->loop.uv, &s->limit);
     s->limit.data = s;
     guard_init(&s->guard, &s->settings);
-    s->store = store_open(&s->loop, &s->settings, &s->guard, &events);
+    s->store = store_open(&s->loop, &s->settings, &s->guard, NULL, &events);
 }
 
 void scene_open(struct scene *s)
