@@ -117,13 +117,13 @@ static struct str bytes_of(const struct buf *b)
 
 /* Does it say something that the copy has no row? Not of a key that is known to exist: its row is
  * damaged, or out of sight, or was not to be had in time; to do without it could be to do what nobody
- * wrote, as a tenant does without its rules. For a host, only when the copy once held all there were,
- * and it was not among them. */
+ * wrote, as a tenant does without its rules. For what a route hangs on, only when the copy once held
+ * all there were, and it was not among them. */
 static bool is_absent(const struct store *s, const struct record *r)
 {
     if (names_has(&s->names, (enum family)r->family, record_name(r)))
         return false;
-    return r->family != FAMILY_host || s->scan.was_complete;
+    return r->family == FAMILY_defaults || s->scan.was_complete;
 }
 
 static void load(struct store *s, struct record *r, const struct copy_wanted *w)
