@@ -100,7 +100,7 @@ SCENARIO(verbs, a_write_is_in_the_history_once_also_when_edges_see_it)
 
     scene_start(&s);
     write_acme(&s);
-    expect_status(scene_get(&s, "a.test", "/nowhere"), 502); /* the edge holds the tenant */
+    await_get(&s, "a.test", "/nowhere", 502, NULL); /* the edge holds the tenant */
     expect_code(verb_say(&s, "route add acme teapot 'path /tea respond 418'"), 0);
     await_get(&s, "a.test", "/tea", 418, NULL);
     expect_code(verb_say(&s, "route add acme teapot 'path /tea respond 420'"), 0);
