@@ -124,6 +124,8 @@ static const struct row rows[] = {
       "a request waits for Redis when its host was never seen before" },
     { "lookup-rate", "N/s", KIND_RATE, AT(lookup_rate), 1, 10000000, "10000",
       "hosts never seen before that Redis is asked for" },
+    { "module-stall", "TIME", KIND_TIME, AT(module_stall_ms), 1, HOUR_MS, "20ms",
+      "a module that holds a worker longer at once is named in the log" },
     { "drain-wait", "TIME", KIND_TIME, AT(drain_wait_ms), 0, HOUR_MS, "0s",
       "after SIGTERM, /readyz fails this long before anything else happens" },
     { "drain-timeout", "TIME", KIND_TIME, AT(drain_timeout_ms), 0, 24 * HOUR_MS, "30s",

@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "control/control.h"
+#include "module_host/crash.h"
 #include "settings.h"
 
 static int write_help(void)
@@ -39,5 +40,6 @@ int serve_verb(int argc, char **argv)
         fprintf(stderr, "usher: %s (see usher serve --help)\n", error);
         return CLI_EXIT_USAGE;
     }
+    crash_watch();
     return control_run(&settings);
 }

@@ -12,6 +12,7 @@
 #include "control/control_state.h"
 #include "control/explain_page.h"
 #include "control/metrics.h"
+#include "control/metrics_modules.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
@@ -115,6 +116,14 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
     for (unsigned i = 0; i < c->worker_count; i++)
         metrics_add(&m, worker_counters(c->workers[i]));
     metrics_write(&m, &body);
+    if (c->shared.modules != NULL && registry_count(c->shared.modules) > 0) {
+        const struct module_watch **watches = check_alloc(c->worker_count * sizeof(*watches));
+
+        for (unsigned i = 0; i < c->worker_count; i++)
+            watches[i] = worker_modules(c->workers[i]);
+        metrics_modules_write(c->shared.modules, watches, c->worker_count, &body);
+        free(watches);
+    }
     admin_http_answer(x, 200, TYPE_METRICS, &body);
 }
 

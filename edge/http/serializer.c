@@ -142,13 +142,15 @@ static void put_forwarded(struct out *o, const struct request_out *r)
     put_field(o, STR("\";proto="), r->scheme);
 }
 
-static void put_request_framing(struct out *o, const struct head *h)
+static void put_request_framing(struct out *o, const struct head *h, const struct request_out *r)
 {
-    if (h->body == BODY_CHUNKED) {
+    enum body_kind body = r->reframed ? r->body : h->body;
+
+    if (body == BODY_CHUNKED) {
         put(o, STR("Transfer-Encoding: chunked\r\n"));
-    } else if (h->body == BODY_LENGTH || h->length_count > 0) {
+    } else if (body == BODY_LENGTH || h->length_count > 0) {
         put(o, STR("Content-Length: "));
-        put_number(o, h->body == BODY_LENGTH ? h->body_bytes : 0);
+        put_number(o, body != BODY_LENGTH ? 0 : r->reframed ? r->body_bytes : h->body_bytes);
         put(o, STR("\r\n"));
     }
     if (h->upgrade)
@@ -172,7 +174,7 @@ size_t serializer_request(char *to, size_t room, const struct head *h, const str
     put_field(&o, STR("Host: "), r->host);
     put_fields(&o, h, request_drops, r);
     put_edits(&o, r);
-    put_request_framing(&o, h);
+    put_request_framing(&o, h, r);
     put_field(&o, STR("X-Forwarded-For: "), r->client_ip);
     put_field(&o, STR("X-Forwarded-Proto: "), r->scheme);
     put_field(&o, STR("X-Forwarded-Host: "), r->authority);

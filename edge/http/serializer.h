@@ -19,6 +19,9 @@ struct request_out {
      * ours to say, or that frames the message. */
     const struct header_edit *edits;
     uint32_t edit_count;
+    bool reframed; /* not as the head says, but: */
+    enum body_kind body;
+    uint64_t body_bytes;
 };
 
 /* A response to a client over HTTP/1. */

@@ -15,6 +15,7 @@
 #include "http/parser.h"
 #include "proxy/access_line.h"
 #include "proxy/match.h"
+#include "proxy/module_run.h"
 #include "proxy/reply.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
@@ -82,6 +83,8 @@ static void end(struct exchange *x)
         upstream_end(x->upstream);
     x->upstream = NULL;
     list_remove(&x->waiter.node);
+    if (x->modules != NULL)
+        modules_done(x);
     counter_add(&w->counters->requests[x->status / 100], 1);
     counters_latency(w->counters, clock_now_ns() - x->begun_ns);
     access_line_write(x);
@@ -100,6 +103,8 @@ static void recycle(struct exchange *x)
         free(x->head_copy);
     free(x->path_copy);
     free(x->path_made);
+    if (x->modules != NULL)
+        modules_recycle(x);
     x->head_copy = x->path_copy = x->path_made = NULL;
     if (x->w->spare_count >= SPARE_MOST) {
         head_free(&x->request);
@@ -123,6 +128,7 @@ static void recycle(struct exchange *x)
     x->upstream = NULL;
     x->request_whole = x->response_begun = false;
     x->retried = x->client_paused = x->upstream_paused = false;
+    x->request_framing = x->response_framing = FRAMED_AS_READ;
     x->status = 0;
     x->asked_again = x->interim_heads = 0;
     x->request_body_bytes = x->response_body_bytes = 0;
@@ -151,15 +157,32 @@ static void take_fault(struct exchange *x, enum fault fault)
     x->upstream = NULL;
 }
 
+static void run(struct exchange *x);
+
+/* Its modules see the answer before it is sent, and may make it wait: no more is read meanwhile. */
+static void answer_later(struct exchange *x)
+{
+    if (!x->request_whole)
+        x->client->pause(x->session);
+    x->step = STEP_ANSWER;
+    run(x);
+}
+
 void exchange_fault(struct exchange *x, enum fault fault)
 {
     take_fault(x, fault);
     if (x->response_begun && x->client->recall(x->session))
         x->response_begun = false; /* its head was still here: the client gets a clear answer */
-    if (x->response_begun || fault_row(fault)->status == 0)
+    x->response_framing = FRAMED_AS_READ;
+    if (x->response_begun || fault_row(fault)->status == 0) {
         x->client->abort(x->session);
-    else
+    } else if (x->modules != NULL && modules_take_fault(x)) {
         reply_fault(x);
+        answer_later(x);
+        return;
+    } else {
+        reply_fault(x);
+    }
     end(x);
 }
 
@@ -225,20 +248,67 @@ static enum verdict resolve(struct exchange *x)
     return fail(x, FAULT_store_busy);
 }
 
+/* To an endpoint, or the rule's own answer. */
+static enum verdict go(struct exchange *x)
+{
+    enum fault fault;
+
+    x->step = STEP_CHOOSE;
+    if (x->balanced != NULL)
+        return MORE;
+    fault = reply_action(x);
+    if (fault != FAULT_NONE)
+        return fail(x, fault);
+    x->step = STEP_ANSWER;
+    if (x->modules != NULL)
+        return MORE;
+    end(x);
+    return ENDED;
+}
+
 static enum verdict match(struct exchange *x)
 {
     enum fault fault = match_request(x);
+    bool has_modules = modules_attach(x);
 
-    if (fault == FAULT_NONE && x->balanced == NULL)
-        fault = reply_action(x);
     if (fault != FAULT_NONE)
         return fail(x, fault);
-    if (x->balanced == NULL) {
-        end(x);
-        return ENDED;
-    }
-    x->step = STEP_CHOOSE;
+    if (!has_modules || !match_is_sites(x))
+        return go(x);
+    x->step = STEP_MODULES;
     return MORE;
+}
+
+static enum verdict ask_modules(struct exchange *x)
+{
+    switch (modules_on_request(x)) {
+    case MODULES_GO_ON:
+        return go(x);
+    case MODULES_ANSWERED:
+        x->step = STEP_ANSWER;
+        return MORE;
+    case MODULES_WAIT:
+        return WAIT;
+    case MODULES_FAULT:
+        break;
+    }
+    return fail(x, x->modules->fault);
+}
+
+static enum verdict answer(struct exchange *x)
+{
+    switch (modules_on_response(x)) {
+    case MODULES_WAIT:
+        return WAIT;
+    case MODULES_FAULT:
+        return fail(x, x->modules->fault);
+    default:
+        break;
+    }
+    if (!modules_send_reply(x))
+        return WAIT;
+    end(x);
+    return ENDED;
 }
 
 /* Where the round-robin position is kept: with the named service, or with whoever lists endpoints. */
@@ -290,16 +360,49 @@ static enum verdict connect_upstream(struct exchange *x)
     return MORE;
 }
 
+/* on_upstream; and, of a body that modules take, how it will be framed. */
+static enum fault prepare_request(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    if (modules_on_upstream(x) != MODULES_GO_ON)
+        return run->fault;
+    if (!run->takes[USHER_REQUEST])
+        return FAULT_NONE;
+    x->request_framing = FRAMED_CHUNKED;
+    if (!x->request_whole)
+        return FAULT_NONE;
+    modules_request_end(x); /* there is none, but modules may make one */
+    if (run->to_upstream.len > 0 || x->request.length_count > 0)
+        x->request_framing = FRAMED_LENGTH;
+    else
+        x->request_framing = FRAMED_AS_READ;
+    x->request_sent_bytes = run->to_upstream.len;
+    return run->deferred;
+}
+
 static enum verdict forward(struct exchange *x)
 {
+    enum fault fault = x->modules != NULL ? prepare_request(x) : FAULT_NONE;
+
+    if (fault != FAULT_NONE)
+        return fail(x, fault);
     if (!upstream_send_head(x->upstream, x))
         return fail(x, FAULT_head_too_large);
     x->step = STEP_RELAY;
+    if (x->modules != NULL)
+        modules_give_request(x);
     if (x->request_whole)
         upstream_flush(x->upstream, true, STR(""));
     else if (!x->client->resume(x->session))
         upstream_flush(x->upstream, false, STR(""));
     return WAIT;
+}
+
+bool exchange_sends_chunks(const struct exchange *x)
+{
+    return x->request_framing == FRAMED_AS_READ ? x->request.body == BODY_CHUNKED
+                                                : x->request_framing == FRAMED_CHUNKED;
 }
 
 static enum verdict wait(struct exchange *x)
@@ -312,14 +415,11 @@ static const struct {
     const char *name;
     enum verdict (*run)(struct exchange *x);
 } steps[STEP_COUNT] = {
-    [STEP_READ] = { "read", wait },
-    [STEP_RESOLVE] = { "resolve", resolve },
-    [STEP_MATCH] = { "match", match },
-    [STEP_CHOOSE] = { "choose", choose },
-    [STEP_CONNECT] = { "connect", connect_upstream },
-    [STEP_FORWARD] = { "forward", forward },
-    [STEP_RELAY] = { "relay", wait },
-    [STEP_ENDED] = { "ended", wait },
+    [STEP_READ] = { "read", wait },          [STEP_RESOLVE] = { "resolve", resolve },
+    [STEP_MATCH] = { "match", match },       [STEP_MODULES] = { "modules", ask_modules },
+    [STEP_CHOOSE] = { "choose", choose },    [STEP_CONNECT] = { "connect", connect_upstream },
+    [STEP_FORWARD] = { "forward", forward }, [STEP_RELAY] = { "relay", wait },
+    [STEP_ANSWER] = { "answer", answer },    [STEP_ENDED] = { "ended", wait },
 };
 
 static void run(struct exchange *x)
@@ -421,19 +521,45 @@ void exchange_on_upstream_ready(struct exchange *x)
 void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len)
 {
     x->request_body_bytes += len;
-    upstream_send_body(x->upstream, bytes, len);
+    if (x->modules != NULL && x->modules->takes[USHER_REQUEST])
+        modules_request_body(x, bytes, len);
+    else
+        upstream_send_body(x->upstream, bytes, len);
+}
+
+/* What modules have made of the body; false: a fault of theirs, and the exchange is over. */
+static bool give_request(struct exchange *x, bool last)
+{
+    if (x->modules == NULL || !x->modules->takes[USHER_REQUEST])
+        return true;
+    if (last)
+        modules_request_end(x);
+    if (x->modules->deferred != FAULT_NONE) {
+        exchange_fault(x, x->modules->deferred);
+        return false;
+    }
+    modules_give_request(x);
+    return true;
 }
 
 void exchange_on_request_end(struct exchange *x, struct str trailers)
 {
     x->request_whole = true;
+    if (!give_request(x, true))
+        return;
     upstream_flush(x->upstream, true, trailers);
+    if (x->modules != NULL)
+        modules_given(x, USHER_REQUEST);
 }
 
 void exchange_flush_request(struct exchange *x)
 {
+    if (x->upstream == NULL || !give_request(x, false)) /* being answered without it */
+        return;
     /* A broken upstream is not noticed here: it may have answered before it closed. */
     upstream_flush(x->upstream, false, STR(""));
+    if (x->modules != NULL)
+        modules_given(x, USHER_REQUEST);
     if (conn_is_blocked(&x->upstream->conn)) {
         x->client_paused = true;
         x->client->pause(x->session);
@@ -450,7 +576,12 @@ void exchange_on_upstream_drained(struct exchange *x)
 
 void exchange_on_client_drained(struct exchange *x)
 {
-    if (!x->upstream_paused)
+    if (x->step == STEP_ANSWER) {
+        if (modules_is_sending(x))
+            run(x);
+        return;
+    }
+    if (!x->upstream_paused || (x->modules != NULL && x->modules->holding))
         return;
     x->upstream_paused = false;
     if (x->upstream != NULL)
@@ -469,8 +600,36 @@ void exchange_on_interim_head(struct exchange *x)
     x->client->flush(x->session); /* if it failed, the final head will find out */
 }
 
+/* The head of an endpoint's response, as far as its modules let it. What they refuse ends the exchange
+ * at the next flush, not inside the reading of it. */
+static void pass_response_head(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    if (!run->has_response)
+        modules_see_response(x);
+    switch (modules_on_response(x)) {
+    case MODULES_WAIT:
+        if (!run->holding && !head_edit_own(&x->response, &run->response_text))
+            run->deferred = FAULT_out_of_memory;
+        run->holding = true;
+        break;
+    case MODULES_FAULT:
+        run->holding = false;
+        run->deferred = run->fault;
+        break;
+    default:
+        run->holding = false;
+        modules_begin_response(x);
+    }
+}
+
 void exchange_on_response_head(struct exchange *x)
 {
+    if (x->modules != NULL) {
+        pass_response_head(x);
+        return;
+    }
     x->response_begun = true;
     x->status = x->response.status;
     x->client->send_head(x->session, &x->response, false);
@@ -479,30 +638,100 @@ void exchange_on_response_head(struct exchange *x)
 void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len)
 {
     x->response_body_bytes += len;
-    x->client->send_body(x->session, bytes, len);
+    if (x->modules != NULL)
+        modules_response_body(x, bytes, len);
+    else
+        x->client->send_body(x->session, bytes, len);
+}
+
+static void pause_upstream(struct exchange *x)
+{
+    x->upstream_paused = true;
+    upstream_pause(x->upstream);
+}
+
+/* May what came of a response go on to the client? Else its modules have refused it, or wait. */
+static bool give_response(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    if (run == NULL)
+        return true;
+    if (run->deferred != FAULT_NONE) {
+        exchange_fault(x, run->deferred);
+        return false;
+    }
+    if (run->holding) {
+        pause_upstream(x);
+        return false;
+    }
+    modules_give_response(x);
+    return true;
 }
 
 void exchange_flush_response(struct exchange *x)
 {
+    if (!give_response(x))
+        return;
     if (!x->client->flush(x->session)) {
         lose_client(x);
-    } else if (x->client->is_blocked(x->session)) {
-        x->upstream_paused = true;
-        upstream_pause(x->upstream);
+        return;
     }
+    if (x->modules != NULL)
+        modules_given(x, USHER_RESPONSE);
+    if (x->client->is_blocked(x->session))
+        pause_upstream(x);
 }
 
 void exchange_on_response_end(struct exchange *x, struct str trailers)
 {
+    if (x->modules != NULL) {
+        modules_response_end(x);
+        modules_hold_end(x, trailers);
+        if (!give_response(x))
+            return;
+    }
     x->client->finish(x->session, trailers);
     end(x);
+}
+
+/* What was held of a response goes on, now that its modules have seen the head. */
+static void go_on_with_response(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+    struct buf held;
+
+    pass_response_head(x);
+    if (run->holding)
+        return;
+    held = run->held;
+    run->held = (struct buf){ 0 };
+    if (held.len > 0)
+        modules_response_body(x, held.ptr, held.len);
+    if (run->held_end)
+        exchange_on_response_end(x, str_slice(run->held_trailers.ptr, run->held_trailers.len));
+    else
+        exchange_flush_response(x);
+    buf_free(&held);
+    if (x->step != STEP_RELAY || x->client->is_blocked(x->session) || !x->upstream_paused)
+        return;
+    x->upstream_paused = false;
+    upstream_resume(x->upstream);
+}
+
+void exchange_on_modules(struct exchange *x)
+{
+    if (x->step == STEP_RELAY)
+        go_on_with_response(x);
+    else
+        run(x);
 }
 
 /* May the request be sent again? (RFC 9110 9.2.2: idempotent, and nothing of its body is gone) */
 static bool may_retry(const struct exchange *x)
 {
     return !x->retried && !x->response_begun && x->request.body == BODY_NONE &&
-           parser_method_is_idempotent(x->request.method);
+           x->request_framing == FRAMED_AS_READ && parser_method_is_idempotent(x->request.method);
 }
 
 void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)

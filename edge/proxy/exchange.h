@@ -14,6 +14,7 @@
 struct worker;
 struct exchange;
 struct upstream;
+struct module_run;
 
 /* What an exchange asks of its client's connection. None of these calls back into the exchange
  * before it returns. */
@@ -40,13 +41,18 @@ enum step {
     STEP_READ,    /* the request head is being read */
     STEP_RESOLVE, /* host -> site -> tenant; may wait for control */
     STEP_MATCH,   /* what the site, its tenant and its rules say: where to, or what to answer */
+    STEP_MODULES, /* on_request of its modules; they may wait, or answer */
     STEP_CHOOSE,  /* service -> endpoint */
     STEP_CONNECT, /* endpoint -> upstream, pooled or new */
     STEP_FORWARD, /* send the request head */
     STEP_RELAY,   /* bodies and the response */
+    STEP_ANSWER,  /* a response of the edge's own, which its modules see first */
     STEP_ENDED,
     STEP_COUNT
 };
+
+/* How a body is framed towards whoever gets it: as it was read, or as modules have made it. */
+enum framing { FRAMED_AS_READ, FRAMED_LENGTH, FRAMED_CHUNKED };
 
 #define EXCHANGE_HEAD_INLINE 768
 
@@ -80,7 +86,10 @@ struct exchange {
     char *path_made;                /* heap: path_sent, where it was rewritten; NULL */
     uint32_t timeout_ms;            /* of the endpoint, instead of --response-timeout */
     const struct endpoint *endpoint;
-    struct upstream *upstream; /* owns until given back to the pool */
+    struct upstream *upstream;  /* owns until given back to the pool */
+    struct module_run *modules; /* NULL: it has none */
+    enum framing request_framing, response_framing;
+    uint64_t request_sent_bytes; /* FRAMED_LENGTH */
 
     struct head response;
     bool request_whole;  /* its body has been read to the end */
@@ -121,7 +130,12 @@ void exchange_flush_response(struct exchange *x);
  * response had come: it may have been closing while the request was on its way. */
 void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale);
 /* 101: `u` is the client's tunnel from here on, and the exchange ends. */
+/* From its modules: what they waited for has come. */
+void exchange_on_modules(struct exchange *x);
 void exchange_on_tunnel(struct exchange *x, struct upstream *u);
+
+/* Does the endpoint get the request's body in chunks? */
+bool exchange_sends_chunks(const struct exchange *x);
 
 const char *exchange_step_name(enum step step);
 /* Frees what ended since; at the worker's turn end. */

@@ -63,6 +63,16 @@ struct str match_page(const struct exchange *x)
     return str_slice(NULL, 0);
 }
 
+const struct chain *match_modules(const struct exchange *x)
+{
+    return x->site != NULL && !x->site->bad ? SAID(x, modules) : NULL;
+}
+
+bool match_is_sites(const struct exchange *x)
+{
+    return x->action != &to_https;
+}
+
 /* --- pins --- */
 
 static enum fault pin_layers(struct exchange *x)
@@ -102,6 +112,24 @@ static enum fault pin_service(struct exchange *x, uint32_t slot)
         return FAULT_service_forbidden;
     x->balanced = x->service;
     return FAULT_NONE;
+}
+
+enum fault match_choose(struct exchange *x, uint32_t slot)
+{
+    struct service *was = x->service;
+    const struct service *balanced = x->balanced;
+    enum fault fault = pin_service(x, slot);
+
+    if (fault == FAULT_NONE)
+        balanced = x->balanced;
+    if (fault != FAULT_NONE && x->service != NULL)
+        sites_unpin(&x->w->sites, slot, &x->service->object);
+    if (fault != FAULT_NONE)
+        x->service = was;
+    else if (was != NULL)
+        sites_unpin(&x->w->sites, was->object.ref.slot, &was->object);
+    x->balanced = balanced;
+    return fault;
 }
 
 /* --- rules --- */

@@ -5,11 +5,19 @@
 #include "base/fault.h"
 #include "base/str.h"
 
+struct chain;
 struct exchange;
 
 /* Pins what the site names and finds x->action, with all that goes with it: where to
  * (x->balanced), the path, how long it may take. Else the fault it comes to. */
 enum fault match_request(struct exchange *x);
+
+/* The modules of its site: the host's, the tenant's or the defaults'; NULL: none. Once it is matched. */
+const struct chain *match_modules(const struct exchange *x);
+/* False: it is sent to https:// before anything of the site's is looked at. */
+bool match_is_sites(const struct exchange *x);
+/* Goes to the service in this slot instead; else the fault it comes to, and nothing is changed. */
+enum fault match_choose(struct exchange *x, uint32_t slot);
 
 /* Of a maintenance: seconds for Retry-After; the page, ptr NULL when there is none. */
 uint32_t match_retry_after(const struct exchange *x);

@@ -12,6 +12,7 @@
 #include "http/parser.h"
 #include "http/serializer.h"
 #include "proxy/match.h"
+#include "proxy/module_run.h"
 #include "proxy/worker_state.h"
 #include "routing/rewrite.h"
 
@@ -67,6 +68,12 @@ static void finish(struct exchange *x, struct reply *r, struct str body, struct 
         add_field(r, "Content-Type", type);
     if (r->head.status != 204 && r->head.status != 304)
         add_number(r, "Content-Length", body.len);
+    if (x->modules != NULL && !x->modules->direct) {
+        modules_keep_reply(x, &r->head, body);
+        head_free(&r->head);
+        buf_free(&r->text);
+        return;
+    }
     r->head.body = has_body(x, r) ? BODY_LENGTH : BODY_NONE;
     r->head.body_bytes = body.len;
     x->status = r->head.status;

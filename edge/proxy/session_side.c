@@ -36,7 +36,10 @@ static void send_head(void *session, const struct head *head, bool interim)
     struct response_out out = { .status = head->status,
                                 .id = str_from(s->w->settings->cdn_id),
                                 .date = worker_date(s->w) };
-    bool unframed = head->body == BODY_CHUNKED || head->body == BODY_UNTIL_CLOSE;
+    enum framing framing = s->exchange ? s->exchange->response_framing : FRAMED_AS_READ;
+    bool unframed = framing == FRAMED_AS_READ
+                        ? head->body == BODY_CHUNKED || head->body == BODY_UNTIL_CLOSE
+                        : framing == FRAMED_CHUNKED;
 
     if (interim && s->http10) /* HTTP/1.0 knows no 1xx (RFC 9110 15.2) */
         return;

@@ -13,6 +13,7 @@
 #include "http/framing.h"
 #include "http/serializer.h"
 #include "net/guard.h"
+#include "proxy/module_run.h"
 #include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
 
@@ -363,6 +364,8 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
         out.edits = x->route->edits;
         out.edit_count = x->route->edit_count;
     }
+    if (x->modules != NULL)
+        modules_shape_request(x, &out);
     g->text_len = serializer_request(g->text, g->text_room, &x->request, &out);
     return g->text_len > 0;
 }
@@ -376,7 +379,7 @@ void upstream_send_body(struct upstream *u, const char *bytes, size_t len)
 
 bool upstream_flush(struct upstream *u, bool last, struct str trailers)
 {
-    bool chunked = u->exchange->request.body == BODY_CHUNKED;
+    bool chunked = exchange_sends_chunks(u->exchange);
 
     set_timer(u, u->exchange->timeout_ms);
     if (last)

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "http/serializer.h"
 #include "proxy/access_line.h"
+#include "proxy/module_run.h"
 #include "proxy/session.h"
 #include "proxy/worker_dump.h"
 #include "proxy/worker_state.h"
@@ -209,6 +210,7 @@ static void *thread_main(void *arg)
     exchange_reap(w);
     CHECK(list_is_empty(&w->running));
     free_exchanges(&w->spare);
+    modules_free_spare(w);
     return NULL;
 }
 
@@ -227,6 +229,8 @@ static void prepare(struct worker *w)
                                         .url_bytes = s->max_url_bytes };
     sites_init(&w->sites, &w->loop, w->shared, w->counters, w->index);
     upstream_pool_init(&w->pool);
+    module_watch_init(&w->modules, w->shared->modules);
+    list_init(&w->spare_runs);
     random_init(&w->random);
     w->route_scratch = route_scratch_new();
     w->path_form = check_alloc(4 * (size_t)s->max_url_bytes + 1);
@@ -266,6 +270,11 @@ const struct counters *worker_counters(const struct worker *w)
     return w->counters;
 }
 
+const struct module_watch *worker_modules(const struct worker *w)
+{
+    return &w->modules;
+}
+
 void worker_join(struct worker *w)
 {
     pthread_join(w->thread, NULL);
@@ -277,6 +286,7 @@ void worker_join(struct worker *w)
     route_scratch_free(w->route_scratch);
     free(w->path_form);
     buf_free(&w->access_lines);
+    module_watch_free(&w->modules);
     free(w->counters);
     free(w);
 }

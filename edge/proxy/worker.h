@@ -10,6 +10,7 @@
 
 struct worker;
 struct access_log;
+struct module_watch;
 struct guard;
 
 /* Control -> worker (mail.kind). */
@@ -93,6 +94,7 @@ struct worker *worker_start(struct worker_shared *shared, unsigned index, const 
                             unsigned listen_count);
 void worker_post(struct worker *w, struct mail *mail);
 const struct counters *worker_counters(const struct worker *w);
+const struct module_watch *worker_modules(const struct worker *w);
 void worker_join(struct worker *w); /* after WORKER_STOP; frees it */
 
 #endif

@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "proxy/exchange.h"
 #include "proxy/gather.h"
+#include "proxy/module_watch.h"
 #include "proxy/sites.h"
 #include "proxy/upstream_pool.h"
 #include "proxy/worker.h"
@@ -46,12 +47,17 @@ struct worker {
     struct list running;      /* exchanges */
     struct list ended, spare; /* exchanges that ended in this turn; those kept for reuse */
     unsigned spare_count;
+    struct list spare_runs; /* of modules, kept for reuse */
+    unsigned spare_run_count;
+    struct module_watch modules;
     struct turn_end reap;
 
     struct buf access_lines;
     struct turn_end access_flush;
     uint64_t log_second; /* fault lines are bounded per second */
     unsigned log_lines, log_left_out;
+    uint64_t module_log_second; /* and so are modules' own */
+    unsigned module_log_lines;
     uint64_t date_second;
     char date[DATE_TEXT_SIZE];
 };

@@ -1,0 +1,230 @@
+/* module_reply.c -- responses that the edge gives itself, when there are modules to see them.
+ *
+ * Owns:    nothing beside the run of modules.
+ * Thread:  its worker.
+ * Used by: exchange.c, reply.c; modules (usher_reply, usher_replace_body, usher_fault).
+ * Not here: files (module_file.c); what hooks do to bodies (module_body.c). */
+#include <stdio.h>
+
+#include "http/parser.h"
+#include "proxy/module_calls.h"
+#include "proxy/worker_state.h"
+
+static bool add(struct module_run *run, const char *name, struct str value)
+{
+    return head_edit_add(&run->x->response, &run->response_text, str_from(name), value);
+}
+
+static void begin(struct module_run *run, unsigned status)
+{
+    struct head *h = &run->x->response;
+
+    head_clear(h);
+    h->status = (uint16_t)status;
+    h->minor = 1;
+    run->response_text.ptr = NULL;
+    run->response_text.len = 0;
+    run->has_response = true;
+    run->replaced = false;
+    run->takes[USHER_RESPONSE] = false;
+    for (unsigned i = 0; i < run->count; i++)
+        run->turns[i].takes[USHER_RESPONSE] = false;
+}
+
+static bool keep_body(struct module_run *run, struct str body)
+{
+    char *copy = modules_alloc(run, body.len + 1);
+
+    if (copy == NULL)
+        return false;
+    if (body.len > 0)
+        memcpy(copy, body.ptr, body.len);
+    run->body = str_slice(copy, body.len);
+    return true;
+}
+
+void modules_keep_reply(struct exchange *x, const struct head *head, struct str body)
+{
+    struct module_run *run = x->modules;
+    bool good = true;
+
+    begin(run, head->status);
+    run->source = USHER_FROM_EDGE;
+    for (unsigned i = 0; good && i < head->count; i++) {
+        good = head_edit_add(&x->response, &run->response_text, head_name(head, &head->fields[i]),
+                             head_value(head, &head->fields[i]));
+        if (good && x->response.fields[i].id == FIELD_USHER) /* an endpoint's would be dropped */
+            x->response.fields[i].id = FIELD_OTHER;
+    }
+    if (!good || !keep_body(run, body))
+        run->body = str_slice("", 0);
+}
+
+bool modules_take_fault(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    run->direct = run->faulted || x->client->is_blocked(x->session);
+    if (run->direct)
+        return false;
+    modules_stop_waiting(run);
+    run->faulted = true;
+    run->holding = false;
+    run->deferred = FAULT_NONE;
+    buf_clear(&run->to_client);
+    return true;
+}
+
+enum usher_result module_reply(struct usher_exchange *o, uint32_t status, struct usher_text type,
+                               struct usher_text body)
+{
+    struct module_run *run = run_of(o);
+
+    if (run->hook != HOOK_REQUEST || status < 200 || status > 599)
+        return USHER_FAULT;
+    begin(run, status);
+    run->source = USHER_FROM_MODULE;
+    if (!keep_body(run, str_slice(body.ptr, body.len)) ||
+        (type.len > 0 && (!head_edit_value_is_right(str_slice(type.ptr, type.len)) ||
+                          !add(run, "Content-Type", str_slice(type.ptr, type.len))))) {
+        run->has_response = false;
+        return USHER_FAULT;
+    }
+    return USHER_ANSWERED;
+}
+
+bool module_replace_body(struct usher_exchange *o, struct usher_text type, struct usher_text body)
+{
+    static const char *const gone[] = { "Content-Type", "Content-Encoding", "Content-Length",
+                                        "ETag",         "Last-Modified",    "Accept-Ranges",
+                                        "Content-Range" };
+    struct module_run *run = run_of(o);
+    struct head *h = &run->x->response;
+
+    if (run->hook != HOOK_RESPONSE || h->status < 200 || h->status == 204 || h->status == 304 ||
+        !head_edit_value_is_right(str_slice(type.ptr, type.len)) ||
+        !keep_body(run, str_slice(body.ptr, body.len)))
+        return false;
+    for (unsigned i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+        head_edit_remove(h, str_from(gone[i]));
+    run->replaced = true;
+    return type.len == 0 || add(run, "Content-Type", str_slice(type.ptr, type.len));
+}
+
+enum usher_result module_fault(struct usher_exchange *o, enum usher_because because)
+{
+    static const enum fault faults[] = { [USHER_BECAUSE_MODULE] = FAULT_module_fault,
+                                         [USHER_BECAUSE_STORE] = FAULT_module_store,
+                                         [USHER_BECAUSE_TIMEOUT] = FAULT_module_timeout,
+                                         [USHER_BECAUSE_DENIED] = FAULT_denied,
+                                         [USHER_BECAUSE_TOO_LARGE] = FAULT_content_too_large };
+
+    if ((unsigned)because < sizeof(faults) / sizeof(faults[0]))
+        run_of(o)->fault = faults[because];
+    return USHER_FAULT;
+}
+
+/* --- sending --- */
+
+static bool says_length(const struct head *h)
+{
+    return h->status != 204 && h->status != 304;
+}
+
+/* The head of a response whose body is all here: framed by its length, or by chunks when it goes
+ * through modules. */
+static void frame(struct exchange *x, uint64_t bytes)
+{
+    struct module_run *run = x->modules;
+    struct head *h = &x->response;
+    char number[24];
+
+    head_edit_remove(h, STR("Content-Length"));
+    if (run->takes[USHER_RESPONSE]) {
+        h->body = BODY_CHUNKED;
+        return;
+    }
+    h->body = modules_has_body(x) ? BODY_LENGTH : BODY_NONE;
+    h->body_bytes = bytes;
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)bytes);
+    if (says_length(h))
+        add(run, "Content-Length", str_from(number));
+}
+
+bool modules_has_body(const struct exchange *x)
+{
+    return x->request.method != HTTP_HEAD && x->response.status >= 200 &&
+           x->response.status != 204 && x->response.status != 304;
+}
+
+void modules_send_own_head(struct exchange *x, uint64_t bytes)
+{
+    frame(x, bytes);
+    x->status = x->response.status;
+    x->response_begun = true;
+    x->client->send_head(x->session, &x->response, false);
+}
+
+bool modules_send_reply(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    if (run->file >= 0 && !run->replaced)
+        return modules_send_file(x);
+    modules_send_own_head(x, run->body.len);
+    if (modules_has_body(x)) {
+        x->response_body_bytes = run->body.len;
+        modules_own_body(x, run->body);
+    }
+    modules_give_response(x);
+    x->client->finish(x->session, STR(""));
+    return true;
+}
+
+void modules_see_response(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    run->has_response = true;
+    run->source = USHER_FROM_ENDPOINT;
+    run->response_text.ptr = NULL;
+}
+
+void modules_hold_end(struct exchange *x, struct str trailers)
+{
+    struct module_run *run = x->modules;
+
+    if (!run->holding)
+        return;
+    run->held_end = true;
+    buf_add_str(&run->held_trailers, trailers);
+}
+
+bool modules_is_sending(const struct exchange *x)
+{
+    return x->modules->sending;
+}
+
+void modules_begin_response(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+    char number[24];
+
+    if (run->takes[USHER_RESPONSE] || run->replaced)
+        head_edit_remove(&x->response, STR("Content-Length"));
+    if (run->takes[USHER_RESPONSE]) {
+        x->response_framing = FRAMED_CHUNKED;
+    } else if (run->replaced) {
+        x->response_framing = FRAMED_LENGTH;
+        snprintf(number, sizeof(number), "%zu", run->body.len);
+        add(run, "Content-Length", str_from(number));
+    }
+    x->response_begun = true;
+    x->status = x->response.status;
+    x->client->send_head(x->session, &x->response, false);
+    if (!run->replaced)
+        return;
+    if (modules_has_body(x))
+        modules_own_body(x, run->body);
+    run->discards = true;
+}
