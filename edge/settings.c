@@ -25,6 +25,7 @@ enum kind {
     KIND_REDIS,
     KIND_READ_FROM,
     KIND_FILE, /* a path, or nothing */
+    KIND_MODULE,
     KIND_LEVEL,
     KIND_ACCESS_LOG,
     KIND_SWITCH,
@@ -88,6 +89,11 @@ static const struct row rows[] = {
       "on a port of this edge on this machine" },
     { "max-connections", "N", KIND_COUNT, AT(max_connections), 1, 10000000, NULL,
       "of clients, all workers together (default: from the descriptor limit)" },
+    { "module", "FILE", KIND_MODULE, AT(modules), 0, 0, NULL,
+      "a module to load; may be given again (USHER_MODULE: parted by commas) (default: none but "
+      "those linked in, see usher modules)" },
+    { "module-dir", "DIR", KIND_FILE, AT(module_dir), 0, 0, NULL,
+      "every *.so in it is a module to load (default: none)" },
     { "header-timeout", "TIME", KIND_TIME, AT(header_timeout_ms), 1, 24 * HOUR_MS, "10s",
       "a request's head must have come" },
     { "idle-timeout", "TIME", KIND_TIME, AT(idle_timeout_ms), 1, 24 * HOUR_MS, "60s",
@@ -328,6 +334,25 @@ static bool read_file(struct settings *s, const struct row *row, struct str text
     return true;
 }
 
+static bool read_modules(struct settings *s, struct str text, char *expected)
+{
+    struct str rest = text, part;
+
+    snprintf(expected, EXPECTED_SIZE, "paths of at most %d files, each at most %zu bytes",
+             SETTINGS_MODULES_MAX, sizeof(s->modules[0]) - 1);
+    while (str_split(&rest, ',', &part)) {
+        char *to = s->modules[s->module_count];
+
+        if (s->module_count == SETTINGS_MODULES_MAX || part.len == 0 ||
+            part.len >= sizeof(s->modules[0]))
+            return false;
+        memcpy(to, part.ptr, part.len);
+        to[part.len] = '\0';
+        s->module_count++;
+    }
+    return true;
+}
+
 static bool read_switch(struct settings *s, const struct row *row, struct str text, char *expected)
 {
     bool on = str_equals(text, STR("on"));
@@ -357,6 +382,8 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
         return read_read_from(s, text, expected);
     case KIND_FILE:
         return read_file(s, row, text, expected);
+    case KIND_MODULE:
+        return read_modules(s, text, expected);
     case KIND_LEVEL:
         snprintf(expected, EXPECTED_SIZE, "debug, info, warn or error");
         return log_level_from(text, &s->log_level);
@@ -406,6 +433,14 @@ static void variable_name(const struct row *row, char *to, size_t size)
         to[i] = to[i] == '-' ? '_' : (char)toupper((unsigned char)to[i]);
 }
 
+static void begin_list(struct settings *s, const struct row *row)
+{
+    if (row->kind == KIND_LISTEN)
+        s->listen_count = 0;
+    else if (row->kind == KIND_MODULE)
+        s->module_count = 0;
+}
+
 /* Variables that no row knows are left alone: whoever runs containers may set USHER_PORT and the
  * like for reasons of its own. An empty value counts as none. */
 static bool read_environment(struct settings *s, char *const *environment, char *error)
@@ -420,8 +455,7 @@ static bool read_environment(struct settings *s, char *const *environment, char 
         for (char *const *v = environment; *v != NULL; v++) {
             if (strncmp(*v, name, len) != 0 || (*v)[len] != '=' || (*v)[len + 1] == '\0')
                 continue;
-            if (row->kind == KIND_LISTEN)
-                s->listen_count = 0;
+            begin_list(s, row);
             if (!take_value(s, row, str_from(*v + len + 1), name, error))
                 return false;
             break;
@@ -440,7 +474,7 @@ static const struct row *row_of(struct str flag)
 
 static bool read_flags(struct settings *s, int argc, char *const *argv, char *error)
 {
-    bool listens = false;
+    bool listens = false, loads = false;
     char source[64], shown[128];
 
     for (int i = 0; i < argc; i++) {
@@ -463,10 +497,11 @@ static bool read_flags(struct settings *s, int argc, char *const *argv, char *er
             return false;
         }
         text = str_from(equals != NULL ? equals + 1 : argv[++i]);
-        if (row->kind == KIND_LISTEN && !listens) {
-            s->listen_count = 0; /* the first takes the default's or the environment's place */
-            listens = true;
-        }
+        /* The first takes the default's or the environment's place. */
+        if ((row->kind == KIND_LISTEN && !listens) || (row->kind == KIND_MODULE && !loads))
+            begin_list(s, row);
+        listens |= row->kind == KIND_LISTEN;
+        loads |= row->kind == KIND_MODULE;
         if (!take_value(s, row, text, source, error))
             return false;
     }

@@ -13,6 +13,7 @@
 #define SETTINGS_LISTEN_MAX 16
 #define SETTINGS_ALLOW_MAX 32
 
+#define SETTINGS_MODULES_MAX 16
 #define REDIS_SENTINELS_MAX 16
 
 /* A host's name or address, without brackets, and a port. */
@@ -82,6 +83,10 @@ struct settings {
     char access_log_file[4096];
     struct cidr allow_endpoints[SETTINGS_ALLOW_MAX]; /* see net/guard.h */
     unsigned allow_endpoint_count;
+
+    char modules[SETTINGS_MODULES_MAX][512]; /* files, beside those that are linked in */
+    unsigned module_count;
+    char module_dir[1024]; /* a folder of such files; "" = none */
 
     bool forwarded; /* add Forwarded (RFC 7239) beside X-Forwarded-* */
 };

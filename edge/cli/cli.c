@@ -31,6 +31,7 @@ static const struct verb verbs[] = {
     { "history", "the last changes of records", history_verb },
     { "rollback", "undo one", rollback_verb },
     { "schema", "load the functions for validated writes into Redis", schema_verb },
+    { "modules", "the modules there are, and what each of them takes", modules_verb },
     { "--version", "this version, and those of the libraries inside", version_verb },
     { "version", NULL, version_verb },
     { "--help", "this text; `usher serve --help` lists the flags", help_verb },

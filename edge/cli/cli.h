@@ -21,6 +21,7 @@ int route_verb(int argc, char **argv);
 int tenant_verb(int argc, char **argv);
 int history_verb(int argc, char **argv);
 int rollback_verb(int argc, char **argv);
+int modules_verb(int argc, char **argv);
 int version_verb(int argc, char **argv);
 
 #endif

@@ -6,9 +6,20 @@
  * Not here: loading (module_host/); what `usher modules` prints (modules.c). */
 #include "cli/verb_modules.h"
 
+#include <stdio.h>
+
+#include "cli/cli.h"
+
 int verb_modules_open(struct verb_modules *m, const struct settings *s)
 {
-    m->registry = registry_new();
+    struct buf why = { 0 };
+
+    m->registry = registry_open(s, &why);
+    if (m->registry == NULL)
+        fprintf(stderr, "usher: %s\n", why.ptr);
+    buf_free(&why);
+    if (m->registry == NULL)
+        return CLI_EXIT_USAGE;
     m->host = (struct module_host){ .registry = m->registry, .prefix = str_from(s->prefix) };
     return 0;
 }

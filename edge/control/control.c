@@ -228,30 +228,53 @@ static void serve(struct control *c, const struct listen_fds *fds)
              (unsigned long long)(clock_now_ms() - began) / 1000);
 }
 
+/* NULL: one of them cannot be run; why is in the log. */
+static struct module_registry *open_modules(const struct settings *s)
+{
+    struct buf why = { 0 };
+    struct module_registry *r = registry_open(s, &why);
+    char text[600];
+
+    if (r == NULL)
+        log_line(LOG_ERROR, "cannot_start", "module=%s",
+                 log_quote(str_slice(why.ptr, why.len), text, sizeof(text)));
+    for (size_t i = 0; r != NULL && i < registry_count(r); i++)
+        if (registry_at(r, i)->library != NULL)
+            log_line(LOG_INFO, "module_loaded", "module=%s version=%s from=%s",
+                     registry_at(r, i)->module.name,
+                     log_quote(str_from(registry_at(r, i)->module.version), text, 64),
+                     registry_at(r, i)->from);
+    buf_free(&why);
+    return r;
+}
+
 int control_run(struct settings *s)
 {
     struct control *c;
     struct listen_fds fds;
     const char *error = NULL;
     struct access_log *access_log;
+    struct module_registry *registry;
 
     log_set_level(s->log_level);
     descriptors_prepare(s);
+    registry = open_modules(s);
+    if (registry == NULL)
+        return EXIT_CANNOT_START;
     access_log = access_log_open(s, &error);
-    if (error != NULL) {
+    if (error != NULL)
         log_line(LOG_ERROR, "cannot_start", "access_log=%s reason=\"%s\"", s->access_log_file,
                  error);
-        return EXIT_CANNOT_START;
-    }
-    if (!listen_open(&fds, s)) {
+    if (error != NULL || !listen_open(&fds, s)) {
         if (access_log != NULL)
             access_log_close(access_log);
+        registry_free(registry);
         return EXIT_CANNOT_START;
     }
     c = check_alloc(sizeof(*c));
     c->settings = s;
     c->access_log = access_log;
-    c->registry = registry_new();
+    c->registry = registry;
     c->modules = (struct module_host){ .registry = c->registry, .prefix = str_from(s->prefix) };
     serve(c, &fds);
     registry_free(c->registry);

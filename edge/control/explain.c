@@ -325,6 +325,31 @@ static void say_action(const struct action *a, struct buf *to)
     }
 }
 
+/* Those of a chain, but for those that a later one names too. */
+static void add_modules(struct walk *w, const struct chain *chain, uint64_t but, struct str from)
+{
+    for (uint32_t i = 0; i < chain->count; i++) {
+        const struct chain_link *link = &chain->links[i];
+        struct explained_module m = { str_from(link->row->module.name),
+                                      arena_copy(&w->e->arena, link->text), from };
+
+        if ((but & (uint64_t)1 << link->row->index) == 0)
+            explain_add(w->e, modules, m);
+    }
+}
+
+static void find_modules(struct walk *w)
+{
+    unsigned rank = FIRST_RANK(w, modules, NULL);
+    const struct chain *of_rule = w->route != NULL ? w->route->modules : NULL;
+
+    if (rank < RANKS)
+        add_modules(w, fields_of(w, rank)->modules, of_rule != NULL ? of_rule->has : 0,
+                    key_of_rank(w, rank));
+    if (of_rule != NULL)
+        add_modules(w, of_rule, 0, explain_print(w->e, "rule " STR_FMT, STR_ARG(w->route->name)));
+}
+
 static void find_action(struct walk *w)
 {
     struct buf text = { 0 };
@@ -332,6 +357,7 @@ static void find_action(struct walk *w)
 
     if (w->routes != NULL)
         match(w);
+    find_modules(w);
     if (w->route != NULL) {
         w->action = &w->route->action;
         w->e->action_from = explain_print(w->e, "rule " STR_FMT, STR_ARG(w->route->name));

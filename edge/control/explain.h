@@ -55,6 +55,11 @@ struct explained_rule {
     bool holds, tried;          /* the first that holds is met; those behind are not tried */
 };
 
+/* In the order in which they run. */
+struct explained_module {
+    struct str name, text, from; /* text: with its settings, as written */
+};
+
 struct explained_part { /* of a split */
     struct str service;
     uint32_t weight;
@@ -85,6 +90,7 @@ struct explanation {
     struct str tenant, answered_by; /* ids and keys; "" */
     EXPLAINED_LIST(explained_field, fields);
     EXPLAINED_LIST(explained_rule, rules);
+    EXPLAINED_LIST(explained_module, modules);
     struct str action; /* as written; "" */
     struct str action_from;
     EXPLAINED_LIST(explained_part, parts);

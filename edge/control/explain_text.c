@@ -111,6 +111,15 @@ static void write_rules(const struct explanation *e, struct buf *to)
     }
 }
 
+static void write_modules(const struct explanation *e, struct buf *to)
+{
+    for (uint32_t i = 0; i < e->modules_count; i++) {
+        title(to, i == 0 ? "modules" : "");
+        buf_printf(to, STR_FMT "  (" STR_FMT ")\n", STR_ARG(e->modules[i].text),
+                   STR_ARG(e->modules[i].from));
+    }
+}
+
 static void write_parts(const struct explanation *e, struct buf *to)
 {
     uint64_t sum = 0;
@@ -190,6 +199,7 @@ void explain_text(const struct explanation *e, struct buf *to)
     }
     write_fields(e, to);
     write_rules(e, to);
+    write_modules(e, to);
     write_target(e, to);
     write_sent(e, to);
     write_end(e, to);
@@ -265,6 +275,19 @@ static void json_rules(const struct explanation *e, struct buf *to)
     buf_add_text(to, "]");
 }
 
+static void json_modules(const struct explanation *e, struct buf *to)
+{
+    buf_add_text(to, ",\"modules\":[");
+    for (uint32_t i = 0; i < e->modules_count; i++) {
+        buf_add_text(to, comma(i));
+        first_member(to, "name", e->modules[i].name);
+        member(to, "says", e->modules[i].text);
+        member(to, "from", e->modules[i].from);
+        buf_add_text(to, "}");
+    }
+    buf_add_text(to, "]");
+}
+
 static void json_target(const struct explanation *e, struct buf *to)
 {
     if (e->action.len > 0) {
@@ -328,6 +351,7 @@ void explain_json(const struct explanation *e, struct buf *to)
         member(to, "tenant", e->tenant);
     json_records(e, to);
     json_rules(e, to);
+    json_modules(e, to);
     json_target(e, to);
     if (e->sent_target.len > 0) {
         member(to, "sent", e->sent_target);

@@ -358,11 +358,14 @@ static bool add_link(const struct chain_scope *scope, struct chain *chain,
                            .scratch = words->arena,
                            .words = words,
                            .error = error };
+    struct usher_text said;
 
     *link = (struct chain_link){ .row = row };
     c.said = arena_alloc(c.scratch, (row->module.setting_count + 1) * sizeof(*c.said));
     if (!read_settings(&c) || !fill_in(&c) || !call_compile(&c))
         return false;
+    said = keep_text(chain, (struct usher_text){ name->raw.ptr, words->at - (name->column - 1) });
+    link->text = str_slice(said.ptr, said.len);
     chain->has |= (uint64_t)1 << row->index;
     chain->count++;
     return true;

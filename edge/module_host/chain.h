@@ -14,6 +14,7 @@
 
 struct chain_link {
     const struct module_row *row;
+    struct str text;         /* this module's part of what is written */
     void *compiled;          /* what its `compile` made */
     uint32_t *service_slots; /* handle n of usher_value.number is service_slots[n - 1] */
     uint32_t service_count;

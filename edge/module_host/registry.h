@@ -24,7 +24,11 @@ struct module_row {
 
 struct module_registry;
 
+struct settings;
+
 struct module_registry *registry_new(void); /* with what is linked in */
+/* And with what --module and --module-dir say. NULL: *why is the sentence. */
+struct module_registry *registry_open(const struct settings *s, struct buf *why);
 void registry_free(struct module_registry *r);
 
 /* One file, or every *.so of a folder, in the order of their names. False: *why is the sentence
@@ -32,7 +36,7 @@ void registry_free(struct module_registry *r);
 bool registry_load(struct module_registry *r, const char *path, struct buf *why);
 bool registry_load_folder(struct module_registry *r, const char *path, struct buf *why);
 
-/* What a file exports, judged and taken in. `library` is the registry's from then on. */
+/* What a file exports, judged and taken in: then `library` is the registry's. False: as above. */
 bool registry_add(struct module_registry *r, const struct usher_module *exported, const char *from,
                   void *library, struct buf *why);
 

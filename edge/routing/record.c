@@ -211,7 +211,8 @@ static struct chain_scope scope_of(const struct module_host *modules, enum famil
     else if (family == FAMILY_host && fields->has_tenant)
         scope.tenant = fields->names.items[fields->tenant].name;
     else
-        scope.whose = family == FAMILY_host ? STR("a host without a tenant") : STR("this record");
+        scope.whose =
+            family == FAMILY_host ? STR("a host without a tenant") : STR("usher:defaults");
     return scope;
 }
 

@@ -387,3 +387,21 @@ Test(settings, a_container_has_the_cores_it_is_granted)
     cr_assert_eq(settings_cores_granted("", 4), 4);
     cr_assert_eq(settings_cores_granted("0 0", 4), 4);
 }
+
+Test(settings, modules_are_a_list_and_flags_take_the_place_of_the_environment)
+{
+    struct reading r = read_both("", "USHER_MODULE=/m/a.so,b.so USHER_MODULE_DIR=/mods");
+
+    cr_assert(r.good, "%s", r.error);
+    cr_assert_eq(r.s.module_count, 2);
+    cr_expect_str_eq(r.s.modules[0], "/m/a.so");
+    cr_expect_str_eq(r.s.modules[1], "b.so");
+    cr_expect_str_eq(r.s.module_dir, "/mods");
+    r = read_both("--module c.so --module=d.so", "USHER_MODULE=/m/a.so");
+    cr_assert_eq(r.s.module_count, 2);
+    cr_expect_str_eq(r.s.modules[0], "c.so");
+    cr_expect_str_eq(r.s.modules[1], "d.so");
+    cr_expect_not(read_flags("--module a.so,,b.so").good);
+    cr_expect_not(read_flags("--module ,").good);
+    cr_expect_eq(read_flags("").s.module_count, 0);
+}
