@@ -3,8 +3,8 @@
  * Owns:    each exchange from exchange_new to the reaping after its end.
  * Thread:  its worker.
  * Used by: session.c and upstream.c, which report what happens.
- * Not here: HTTP/1 on either side (session.c, upstream.c); tables (sites.c); what a site says
- *           (match.c); faults' text. */
+ * Not here: heads and bodies on their way (exchange_relay.c); HTTP/1 on either side (session.c,
+ *           upstream.c); tables (sites.c); what a site says (match.c); faults' text. */
 #include "proxy/exchange.h"
 
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "http/parser.h"
 #include "proxy/access_line.h"
+#include "proxy/exchange_steps.h"
 #include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/reply.h"
@@ -74,7 +75,7 @@ static void unpin(struct exchange *x)
 }
 
 /* Everything ends here. The session has let go, or lets go when told (finish, abort). */
-static void end(struct exchange *x)
+void exchange_end(struct exchange *x)
 {
     struct worker *w = x->w;
 
@@ -157,15 +158,13 @@ static void take_fault(struct exchange *x, enum fault fault)
     x->upstream = NULL;
 }
 
-static void run(struct exchange *x);
-
 /* Its modules see the answer before it is sent, and may make it wait: no more is read meanwhile. */
 static void answer_later(struct exchange *x)
 {
     if (!x->request_whole)
         x->client->pause(x->session);
     x->step = STEP_ANSWER;
-    run(x);
+    exchange_run(x);
 }
 
 void exchange_fault(struct exchange *x, enum fault fault)
@@ -183,7 +182,7 @@ void exchange_fault(struct exchange *x, enum fault fault)
     } else {
         reply_fault(x);
     }
-    end(x);
+    exchange_end(x);
 }
 
 static enum verdict fail(struct exchange *x, enum fault fault)
@@ -195,7 +194,7 @@ static enum verdict fail(struct exchange *x, enum fault fault)
 void exchange_on_client_gone(struct exchange *x, enum fault fault)
 {
     take_fault(x, fault);
-    end(x);
+    exchange_end(x);
 }
 
 /* Has the request been through this edge? (RFC 8586) */
@@ -262,7 +261,7 @@ static enum verdict go(struct exchange *x)
     x->step = STEP_ANSWER;
     if (x->modules != NULL)
         return MORE;
-    end(x);
+    exchange_end(x);
     return ENDED;
 }
 
@@ -307,7 +306,7 @@ static enum verdict answer(struct exchange *x)
     }
     if (!modules_send_reply(x))
         return WAIT;
-    end(x);
+    exchange_end(x);
     return ENDED;
 }
 
@@ -399,12 +398,6 @@ static enum verdict forward(struct exchange *x)
     return WAIT;
 }
 
-bool exchange_sends_chunks(const struct exchange *x)
-{
-    return x->request_framing == FRAMED_AS_READ ? x->request.body == BODY_CHUNKED
-                                                : x->request_framing == FRAMED_CHUNKED;
-}
-
 static enum verdict wait(struct exchange *x)
 {
     (void)x;
@@ -422,7 +415,7 @@ static const struct {
     [STEP_ANSWER] = { "answer", answer },    [STEP_ENDED] = { "ended", wait },
 };
 
-static void run(struct exchange *x)
+void exchange_run(struct exchange *x)
 {
     while (steps[x->step].run(x) == MORE)
         continue;
@@ -449,7 +442,7 @@ static void on_answer(struct sites_waiter *waiter, enum sites_result result, str
         if (x->fault != FAULT_NONE)
             exchange_fault(x, x->fault);
         else
-            run(x);
+            exchange_run(x);
         break;
     case SITES_UNKNOWN:
         exchange_fault(x, FAULT_unknown_host);
@@ -508,250 +501,6 @@ void exchange_start(struct exchange *x)
         x->request.keep_alive = false; /* who is wrong here may be wrong about framing, too */
         exchange_fault(x, fault);
     } else {
-        run(x);
+        exchange_run(x);
     }
-}
-
-void exchange_on_upstream_ready(struct exchange *x)
-{
-    x->step = STEP_FORWARD;
-    run(x);
-}
-
-void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len)
-{
-    x->request_body_bytes += len;
-    if (x->modules != NULL && x->modules->takes[USHER_REQUEST])
-        modules_request_body(x, bytes, len);
-    else
-        upstream_send_body(x->upstream, bytes, len);
-}
-
-/* What modules have made of the body; false: a fault of theirs, and the exchange is over. */
-static bool give_request(struct exchange *x, bool last)
-{
-    if (x->modules == NULL || !x->modules->takes[USHER_REQUEST])
-        return true;
-    if (last)
-        modules_request_end(x);
-    if (x->modules->deferred != FAULT_NONE) {
-        exchange_fault(x, x->modules->deferred);
-        return false;
-    }
-    modules_give_request(x);
-    return true;
-}
-
-void exchange_on_request_end(struct exchange *x, struct str trailers)
-{
-    x->request_whole = true;
-    if (!give_request(x, true))
-        return;
-    upstream_flush(x->upstream, true, trailers);
-    if (x->modules != NULL)
-        modules_given(x, USHER_REQUEST);
-}
-
-void exchange_flush_request(struct exchange *x)
-{
-    if (x->upstream == NULL || !give_request(x, false)) /* being answered without it */
-        return;
-    /* A broken upstream is not noticed here: it may have answered before it closed. */
-    upstream_flush(x->upstream, false, STR(""));
-    if (x->modules != NULL)
-        modules_given(x, USHER_REQUEST);
-    if (conn_is_blocked(&x->upstream->conn)) {
-        x->client_paused = true;
-        x->client->pause(x->session);
-    }
-}
-
-void exchange_on_upstream_drained(struct exchange *x)
-{
-    if (!x->client_paused)
-        return;
-    x->client_paused = false;
-    x->client->resume(x->session);
-}
-
-void exchange_on_client_drained(struct exchange *x)
-{
-    if (x->step == STEP_ANSWER) {
-        if (modules_is_sending(x))
-            run(x);
-        return;
-    }
-    if (!x->upstream_paused || (x->modules != NULL && x->modules->holding))
-        return;
-    x->upstream_paused = false;
-    if (x->upstream != NULL)
-        upstream_resume(x->upstream);
-}
-
-static void lose_client(struct exchange *x)
-{
-    x->client->abort(x->session);
-    exchange_on_client_gone(x, FAULT_client_closed);
-}
-
-void exchange_on_interim_head(struct exchange *x)
-{
-    x->client->send_head(x->session, &x->response, true);
-    x->client->flush(x->session); /* if it failed, the final head will find out */
-}
-
-/* The head of an endpoint's response, as far as its modules let it. What they refuse ends the exchange
- * at the next flush, not inside the reading of it. */
-static void pass_response_head(struct exchange *x)
-{
-    struct module_run *run = x->modules;
-
-    if (!run->has_response)
-        modules_see_response(x);
-    switch (modules_on_response(x)) {
-    case MODULES_WAIT:
-        if (!run->holding && !head_edit_own(&x->response, &run->response_text))
-            run->deferred = FAULT_out_of_memory;
-        run->holding = true;
-        break;
-    case MODULES_FAULT:
-        run->holding = false;
-        run->deferred = run->fault;
-        break;
-    default:
-        run->holding = false;
-        modules_begin_response(x);
-    }
-}
-
-void exchange_on_response_head(struct exchange *x)
-{
-    if (x->modules != NULL) {
-        pass_response_head(x);
-        return;
-    }
-    x->response_begun = true;
-    x->status = x->response.status;
-    x->client->send_head(x->session, &x->response, false);
-}
-
-void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len)
-{
-    x->response_body_bytes += len;
-    if (x->modules != NULL)
-        modules_response_body(x, bytes, len);
-    else
-        x->client->send_body(x->session, bytes, len);
-}
-
-static void pause_upstream(struct exchange *x)
-{
-    x->upstream_paused = true;
-    upstream_pause(x->upstream);
-}
-
-/* May what came of a response go on to the client? Else its modules have refused it, or wait. */
-static bool give_response(struct exchange *x)
-{
-    struct module_run *run = x->modules;
-
-    if (run == NULL)
-        return true;
-    if (run->deferred != FAULT_NONE) {
-        exchange_fault(x, run->deferred);
-        return false;
-    }
-    if (run->holding) {
-        pause_upstream(x);
-        return false;
-    }
-    modules_give_response(x);
-    return true;
-}
-
-void exchange_flush_response(struct exchange *x)
-{
-    if (!give_response(x))
-        return;
-    if (!x->client->flush(x->session)) {
-        lose_client(x);
-        return;
-    }
-    if (x->modules != NULL)
-        modules_given(x, USHER_RESPONSE);
-    if (x->client->is_blocked(x->session))
-        pause_upstream(x);
-}
-
-void exchange_on_response_end(struct exchange *x, struct str trailers)
-{
-    if (x->modules != NULL) {
-        modules_response_end(x);
-        modules_hold_end(x, trailers);
-        if (!give_response(x))
-            return;
-    }
-    x->client->finish(x->session, trailers);
-    end(x);
-}
-
-/* What was held of a response goes on, now that its modules have seen the head. */
-static void go_on_with_response(struct exchange *x)
-{
-    struct module_run *run = x->modules;
-    struct buf held;
-
-    pass_response_head(x);
-    if (run->holding)
-        return;
-    held = run->held;
-    run->held = (struct buf){ 0 };
-    if (held.len > 0)
-        modules_response_body(x, held.ptr, held.len);
-    if (run->held_end)
-        exchange_on_response_end(x, str_slice(run->held_trailers.ptr, run->held_trailers.len));
-    else
-        exchange_flush_response(x);
-    buf_free(&held);
-    if (x->step != STEP_RELAY || x->client->is_blocked(x->session) || !x->upstream_paused)
-        return;
-    x->upstream_paused = false;
-    upstream_resume(x->upstream);
-}
-
-void exchange_on_modules(struct exchange *x)
-{
-    if (x->step == STEP_RELAY)
-        go_on_with_response(x);
-    else
-        run(x);
-}
-
-/* May the request be sent again? (RFC 9110 9.2.2: idempotent, and nothing of its body is gone) */
-static bool may_retry(const struct exchange *x)
-{
-    return !x->retried && !x->response_begun && x->request.body == BODY_NONE &&
-           x->request_framing == FRAMED_AS_READ && parser_method_is_idempotent(x->request.method);
-}
-
-void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
-{
-    x->upstream = NULL;
-    if (!stale || fault != FAULT_response_closed || !may_retry(x)) {
-        exchange_fault(x, fault);
-        return;
-    }
-    x->retried = true;
-    counter_add(&x->w->counters->retries, 1);
-    x->step = STEP_CONNECT;
-    run(x);
-}
-
-void exchange_on_tunnel(struct exchange *x, struct upstream *u)
-{
-    x->response_begun = true;
-    x->status = 101;
-    x->client->send_head(x->session, &x->response, false);
-    x->client->tunnel(x->session, u);
-    end(x);
 }

@@ -1,0 +1,263 @@
+/* exchange_relay.c -- heads and bodies on their way between the client and the endpoint.
+ *
+ * Back-pressure goes both ways: a side that cannot be written to stops the reading of the other. What
+ * passes through modules does so here, in module_body.c's hands.
+ *
+ * Owns:    nothing beside the exchange.
+ * Thread:  its worker.
+ * Used by: session.c and upstream.c, which report what came; module_run.c, when a wait is over.
+ * Not here: the steps before an endpoint is found (exchange.c); framing (session_side.c, upstream.c). */
+#include "proxy/exchange_steps.h"
+#include "proxy/module_run.h"
+#include "proxy/upstream.h"
+#include "proxy/worker_state.h"
+
+bool exchange_sends_chunks(const struct exchange *x)
+{
+    return x->request_framing == FRAMED_AS_READ ? x->request.body == BODY_CHUNKED
+                                                : x->request_framing == FRAMED_CHUNKED;
+}
+
+void exchange_on_upstream_ready(struct exchange *x)
+{
+    x->step = STEP_FORWARD;
+    exchange_run(x);
+}
+
+void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len)
+{
+    x->request_body_bytes += len;
+    if (x->modules != NULL && x->modules->takes[USHER_REQUEST])
+        modules_request_body(x, bytes, len);
+    else
+        upstream_send_body(x->upstream, bytes, len);
+}
+
+/* What modules have made of the body; false: a fault of theirs, and the exchange is over. */
+static bool give_request(struct exchange *x, bool last)
+{
+    if (x->modules == NULL || !x->modules->takes[USHER_REQUEST])
+        return true;
+    if (last)
+        modules_request_end(x);
+    if (x->modules->deferred != FAULT_NONE) {
+        exchange_fault(x, x->modules->deferred);
+        return false;
+    }
+    modules_give_request(x);
+    return true;
+}
+
+void exchange_on_request_end(struct exchange *x, struct str trailers)
+{
+    x->request_whole = true;
+    if (!give_request(x, true))
+        return;
+    upstream_flush(x->upstream, true, trailers);
+    if (x->modules != NULL)
+        modules_given(x, USHER_REQUEST);
+}
+
+void exchange_flush_request(struct exchange *x)
+{
+    if (x->upstream == NULL || !give_request(x, false)) /* being answered without it */
+        return;
+    /* A broken upstream is not noticed here: it may have answered before it closed. */
+    upstream_flush(x->upstream, false, STR(""));
+    if (x->modules != NULL)
+        modules_given(x, USHER_REQUEST);
+    if (conn_is_blocked(&x->upstream->conn)) {
+        x->client_paused = true;
+        x->client->pause(x->session);
+    }
+}
+
+void exchange_on_upstream_drained(struct exchange *x)
+{
+    if (!x->client_paused)
+        return;
+    x->client_paused = false;
+    x->client->resume(x->session);
+}
+
+void exchange_on_client_drained(struct exchange *x)
+{
+    if (x->step == STEP_ANSWER) {
+        if (modules_is_sending(x))
+            exchange_run(x);
+        return;
+    }
+    if (!x->upstream_paused || (x->modules != NULL && x->modules->holding))
+        return;
+    x->upstream_paused = false;
+    if (x->upstream != NULL)
+        upstream_resume(x->upstream);
+}
+
+static void lose_client(struct exchange *x)
+{
+    x->client->abort(x->session);
+    exchange_on_client_gone(x, FAULT_client_closed);
+}
+
+void exchange_on_interim_head(struct exchange *x)
+{
+    x->client->send_head(x->session, &x->response, true);
+    x->client->flush(x->session); /* if it failed, the final head will find out */
+}
+
+/* The head of an endpoint's response, as far as its modules let it. What they refuse ends the exchange
+ * at the next flush, not inside the reading of it. */
+static void pass_response_head(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    if (!run->has_response)
+        modules_see_response(x);
+    switch (modules_on_response(x)) {
+    case MODULES_WAIT:
+        if (!run->holding && !head_edit_own(&x->response, &run->response_text))
+            run->deferred = FAULT_out_of_memory;
+        run->holding = true;
+        break;
+    case MODULES_FAULT:
+        run->holding = false;
+        run->deferred = run->fault;
+        break;
+    default:
+        run->holding = false;
+        modules_begin_response(x);
+    }
+}
+
+void exchange_on_response_head(struct exchange *x)
+{
+    if (x->modules != NULL) {
+        pass_response_head(x);
+        return;
+    }
+    x->response_begun = true;
+    x->status = x->response.status;
+    x->client->send_head(x->session, &x->response, false);
+}
+
+void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len)
+{
+    x->response_body_bytes += len;
+    if (x->modules != NULL)
+        modules_response_body(x, bytes, len);
+    else
+        x->client->send_body(x->session, bytes, len);
+}
+
+static void pause_upstream(struct exchange *x)
+{
+    x->upstream_paused = true;
+    upstream_pause(x->upstream);
+}
+
+/* May what came of a response go on to the client? Else its modules have refused it, or wait. */
+static bool give_response(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    if (run == NULL)
+        return true;
+    if (run->deferred != FAULT_NONE) {
+        exchange_fault(x, run->deferred);
+        return false;
+    }
+    if (run->holding) {
+        pause_upstream(x);
+        return false;
+    }
+    modules_give_response(x);
+    return true;
+}
+
+void exchange_flush_response(struct exchange *x)
+{
+    if (!give_response(x))
+        return;
+    if (!x->client->flush(x->session)) {
+        lose_client(x);
+        return;
+    }
+    if (x->modules != NULL)
+        modules_given(x, USHER_RESPONSE);
+    if (x->client->is_blocked(x->session))
+        pause_upstream(x);
+}
+
+void exchange_on_response_end(struct exchange *x, struct str trailers)
+{
+    if (x->modules != NULL) {
+        modules_response_end(x);
+        modules_hold_end(x, trailers);
+        if (!give_response(x))
+            return;
+    }
+    x->client->finish(x->session, trailers);
+    exchange_end(x);
+}
+
+/* What was held of a response goes on, now that its modules have seen the head. */
+static void go_on_with_response(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+    struct buf held;
+
+    pass_response_head(x);
+    if (run->holding)
+        return;
+    held = run->held;
+    run->held = (struct buf){ 0 };
+    if (held.len > 0)
+        modules_response_body(x, held.ptr, held.len);
+    if (run->held_end)
+        exchange_on_response_end(x, str_slice(run->held_trailers.ptr, run->held_trailers.len));
+    else
+        exchange_flush_response(x);
+    buf_free(&held);
+    if (x->step != STEP_RELAY || x->client->is_blocked(x->session) || !x->upstream_paused)
+        return;
+    x->upstream_paused = false;
+    upstream_resume(x->upstream);
+}
+
+void exchange_on_modules(struct exchange *x)
+{
+    if (x->step == STEP_RELAY)
+        go_on_with_response(x);
+    else
+        exchange_run(x);
+}
+
+/* May the request be sent again? (RFC 9110 9.2.2: idempotent, and nothing of its body is gone) */
+static bool may_retry(const struct exchange *x)
+{
+    return !x->retried && !x->response_begun && x->request.body == BODY_NONE &&
+           x->request_framing == FRAMED_AS_READ && parser_method_is_idempotent(x->request.method);
+}
+
+void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
+{
+    x->upstream = NULL;
+    if (!stale || fault != FAULT_response_closed || !may_retry(x)) {
+        exchange_fault(x, fault);
+        return;
+    }
+    x->retried = true;
+    counter_add(&x->w->counters->retries, 1);
+    x->step = STEP_CONNECT;
+    exchange_run(x);
+}
+
+void exchange_on_tunnel(struct exchange *x, struct upstream *u)
+{
+    x->response_begun = true;
+    x->status = 101;
+    x->client->send_head(x->session, &x->response, false);
+    x->client->tunnel(x->session, u);
+    exchange_end(x);
+}
