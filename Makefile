@@ -32,7 +32,7 @@ flags_release := -O2 -fomit-frame-pointer -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 
 flags_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # Criterion cannot start under ThreadSanitizer; a stand-in with the same words takes its place there.
 flags_tsan := -Isetup/plain_criterion -O1 -fno-omit-frame-pointer -fsanitize=thread
-link_release := -Wl,-z,relro,-z,now
+link_release := -Wl,-z,relro,-z,now -Wl,--as-needed
 link_asan := -fsanitize=address,undefined
 link_tsan := -fsanitize=thread
 runner_release = $(shell pkg-config --libs criterion)
