@@ -9,6 +9,8 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "module_host/chain.h"
+#include "proxy/module_run.h"
 
 int verb_modules_open(struct verb_modules *m, const struct settings *s)
 {
@@ -20,7 +22,7 @@ int verb_modules_open(struct verb_modules *m, const struct settings *s)
     buf_free(&why);
     if (m->registry == NULL)
         return CLI_EXIT_USAGE;
-    m->host = (struct module_host){ .registry = m->registry, .prefix = str_from(s->prefix) };
+    module_host_init(&m->host, m->registry, str_from(s->prefix), &modules_host);
     return 0;
 }
 

@@ -19,6 +19,8 @@
 #include "control/descriptors.h"
 #include "control/listen.h"
 #include "control/metrics.h"
+#include "module_host/chain.h"
+#include "proxy/module_run.h"
 
 #define EXIT_CANNOT_START 1
 #define EXIT_CUT 1 /* a second signal */
@@ -275,7 +277,7 @@ int control_run(struct settings *s)
     c->settings = s;
     c->access_log = access_log;
     c->registry = registry;
-    c->modules = (struct module_host){ .registry = c->registry, .prefix = str_from(s->prefix) };
+    module_host_init(&c->modules, c->registry, str_from(s->prefix), &modules_host);
     serve(c, &fds);
     registry_free(c->registry);
     listen_free(&fds);

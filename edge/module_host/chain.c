@@ -23,7 +23,6 @@ struct said {
 /* One module's settings on their way. `base` comes first: it is what `compile` hooks hand back. */
 struct compiling {
     struct usher_compile base;
-    struct usher_host host;
     const struct chain_scope *scope;
     struct chain *chain;
     struct chain_link *link;
@@ -126,6 +125,20 @@ static struct usher_text on_tenant(struct usher_compile *base)
     struct usher_text tenant = { c->scope->tenant.ptr, c->scope->tenant.len };
 
     return tenant.ptr != NULL ? keep_text(c->chain, tenant) : tenant;
+}
+
+void module_host_init(struct module_host *m, const struct module_registry *registry,
+                      struct str prefix, const struct usher_host *base)
+{
+    *m = (struct module_host){ .registry = registry, .prefix = prefix };
+    if (base != NULL)
+        m->host = *base;
+    m->host.size = sizeof(m->host);
+    m->host.abi_major = USHER_ABI_MAJOR;
+    m->host.abi_minor = USHER_ABI_MINOR;
+    m->host.keep = on_keep;
+    m->host.refuse = on_refuse;
+    m->host.compile_tenant = on_tenant;
 }
 
 /* --- values --- */
@@ -328,15 +341,7 @@ static bool call_compile(struct compiling *c)
             memcpy(values, c->said[i].values, bytes);
         given[i] = (struct usher_given){ values, c->said[i].count };
     }
-    if (c->scope->modules->host != NULL)
-        c->host = *c->scope->modules->host;
-    c->host.size = sizeof(c->host);
-    c->host.abi_major = USHER_ABI_MAJOR;
-    c->host.abi_minor = USHER_ABI_MINOR;
-    c->host.keep = on_keep;
-    c->host.refuse = on_refuse;
-    c->host.compile_tenant = on_tenant;
-    c->base.host = &c->host;
+    c->base.host = &c->scope->modules->host;
     good = m->compile(&c->base, given, &c->link->compiled);
     if (!good && !c->refused)
         refuse(c->error, &c->name, "other settings: %s refuses these, and does not say why",

@@ -29,6 +29,10 @@ struct chain {
     struct chain_link links[];
 };
 
+/* `base`: what `compile` hooks may call beside what compiling itself gives; NULL: nothing more. */
+void module_host_init(struct module_host *m, const struct module_registry *registry,
+                      struct str prefix, const struct usher_host *base);
+
 /* Whose settings are compiled, and what else that needs. */
 struct chain_scope {
     const struct module_host *modules;

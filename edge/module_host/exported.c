@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "module_host/registry.h"
 #include "module_host/values.h"
 
 #define NAME_MOST 31
@@ -202,6 +203,11 @@ static bool ends_with(const char *text, const char *end)
 
 static bool has_metrics(const struct usher_module *m, const char *from, struct buf *why)
 {
+    if (m->metric_count > MODULE_METRICS_MAX) {
+        buf_printf(why, "%s: module %s has %u metrics, and this edge counts %d of each module",
+                   from, m->name, m->metric_count, MODULE_METRICS_MAX);
+        return false;
+    }
     for (unsigned i = 0; i < m->metric_count; i++) {
         const struct usher_metric *row =
             (const void *)((const char *)m->metrics + (size_t)i * m->metric_size);

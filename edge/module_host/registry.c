@@ -64,6 +64,8 @@ static void take(struct module_row *row, const struct usher_module *m)
         copy_rows(m->settings, m->setting_count, m->setting_size, sizeof(struct usher_setting));
     row->module.metrics =
         copy_rows(m->metrics, m->metric_count, m->metric_size, sizeof(struct usher_metric));
+    row->module.setting_size = sizeof(struct usher_setting);
+    row->module.metric_size = sizeof(struct usher_metric);
 }
 
 bool registry_add(struct module_registry *r, const struct usher_module *exported, const char *from,

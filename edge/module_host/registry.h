@@ -11,7 +11,8 @@
 #include "base/str.h"
 #include "modules/usher_module.h"
 
-#define MODULES_MAX 64 /* an index fits a bit of a uint64_t */
+#define MODULES_MAX 64        /* an index fits a bit of a uint64_t */
+#define MODULE_METRICS_MAX 16 /* of one module */
 
 struct module_row {
     struct usher_module
@@ -47,9 +48,8 @@ const struct module_row *registry_find(const struct module_registry *r, struct s
 /* What decoding records needs to know of modules. */
 struct module_host {
     const struct module_registry *registry;
-    struct str prefix; /* of this edge's keys */
-    /* What `compile` hooks are given, but for what compiling itself gives. NULL: nothing more. */
-    const struct usher_host *host;
+    struct str prefix;      /* of this edge's keys */
+    struct usher_host host; /* what `compile` hooks are given */
 };
 
 #endif

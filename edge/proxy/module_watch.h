@@ -7,8 +7,6 @@
 #include "module_host/registry.h"
 #include "proxy/counters.h"
 
-#define MODULE_METRICS_MAX 16 /* of one module */
-
 /* One module on one worker: written by it alone, read by control. */
 struct module_board {
     counter calls, ticks, faults, stalls;

@@ -169,22 +169,28 @@ SCENARIO(module_files, an_edge_does_not_start_with_one_that_it_cannot_run)
     scene_end(&s);
 }
 
-SCENARIO(module_files, an_edge_says_what_it_has_loaded_and_takes_records_that_name_it)
+SCENARIO(module_files, one_built_at_1_0_does_what_it_did)
 {
     static struct scene s;
     struct origin *o = origin_start("one");
+    struct response r;
 
     scene_start(&s, .without_edge = true);
     s.options.flags[0] = "--module";
     s.options.flags[1] = build_frozen(&s);
-    scene_redis(&s, "HSET usher:tenant:acme to %s modules 'frozen(header=X-Key mode=lax)'",
+    scene_redis(&s,
+                "HSET usher:tenant:acme to %s modules 'frozen(header=X-Key add X-Added=\"a b\")'",
                 origin_at(o));
     scene_redis(&s, "SET usher:host:a.test tenant:acme");
     scene_edge_start(&s);
-    cr_assert(
-        process_awaits_log(&s.edge.process, "module_loaded module=frozen version=\"1.0\"", 5000));
-    await_get(&s, "a.test", "/", 200, "one");
-    cr_assert_eq(strlen(scene_redis(&s, "HGETALL usher:errors")), 0, "%s",
-                 scene_redis(&s, "HGETALL usher:errors"));
+    cr_assert(process_awaits_log(&s.edge.process, "module_loaded module=frozen version=\"1.0\"",
+                                 AWAIT_MS));
+    await_get(&s, "a.test", "/", 403, "the header is missing\n");
+    r = scene_exchange(&s, "GET / HTTP/1.1\r\nHost: a.test\r\nX-Key: 1\r\n\r\n");
+    expect_status(r, 200);
+    cr_expect_str_eq(response_field(&r, "X-Frozen"), "1.0");
+    cr_expect(has(origin_last(o)->head, "X-Added: a b\r\n"), "%s", origin_last(o)->head);
+    cr_expect_geq(scene_metric(&s, "usher_module_frozen_refused_total"), 1);
+    expect_metric(&s, "usher_module_frozen_open", 0);
     scene_end(&s);
 }

@@ -109,7 +109,7 @@ static void set_up(void)
     registry = registry_new();
     cr_assert(registry_add(registry, &every, "a test", NULL, &why), "%s", why.ptr);
     cr_assert(registry_add(registry, &plain, "a test", NULL, &why), "%s", why.ptr);
-    host = (struct module_host){ .registry = registry, .prefix = STR("usher:") };
+    module_host_init(&host, registry, STR("usher:"), NULL);
     named_count = 0;
 }
 

@@ -173,6 +173,9 @@ Test(registry, tables_are_looked_at_row_by_row)
     metrics[1] = metrics[0];
     expect_refused(&m, "metric 2 is there twice");
     m = good();
+    m.metric_count = 17;
+    expect_refused(&m, "module hello has 17 metrics, and this edge counts 16 of each module");
+    m = good();
     metrics[1].help = NULL;
     expect_refused(&m, "metric 2 has no help");
 }
