@@ -370,6 +370,7 @@ struct usher_host {
     bool (*verify)(enum usher_signature kind, struct usher_text key, struct usher_text bytes,
                    struct usher_text signature);
     bool (*equal)(struct usher_text a, struct usher_text b);
+    size_t (*decode_base64)(struct usher_text text, bool url, void *to, size_t room);
 };
 
 /* --- compile --- */
@@ -771,6 +772,15 @@ static inline bool usher_equal(const struct usher_host *host, struct usher_text 
                                struct usher_text b)
 {
     return host->equal(a, b);
+}
+
+/* Base64 (RFC 4648): in the standard alphabet with its padding, or with `url` in that of URLs without padding, as JOSE has it.
+ * How many bytes came to `to`; SIZE_MAX: these are not the letters that those bytes are written with, or they are more than
+ * `room`. */
+static inline size_t usher_decode_base64(const struct usher_host *host, struct usher_text text,
+                                         bool url, void *to, size_t room)
+{
+    return host->decode_base64(text, url, to, room);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* digest.c -- digests, HMACs and public-key signatures, by mbedTLS.
+/* digest.c -- digests, HMACs, public-key signatures and base64, by mbedTLS.
  *
  * Owns:    nothing.
  * Thread:  any
@@ -7,12 +7,14 @@
 #include "net/digest.h"
 
 #include <mbedtls/asn1write.h>
+#include <mbedtls/base64.h>
 #include <mbedtls/ecdsa.h>
 #include <mbedtls/md.h>
 #include <mbedtls/pk.h>
 #include <stdlib.h>
 
 #define PEM_MAX 16384
+#define BASE64_BLOCK 64 /* letters at a time */
 
 enum { HMAC, RSA, ECDSA };
 
@@ -146,4 +148,52 @@ bool digest_verify(unsigned kind, struct str key, struct str bytes, struct str s
     row = &rows[kind];
     return row->how == HMAC ? verify_hmac(mbedtls_md_info_from_type(row->md), key, bytes, signature)
                             : verify_public(row, key, bytes, signature);
+}
+
+/* --- base64 --- */
+
+/* In the standard alphabet; 0: in neither the one nor the other. */
+static unsigned char standard_letter(char c, bool url)
+{
+    if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+        return (unsigned char)c;
+    if (url)
+        return c == '-' ? '+' : c == '_' ? '/' : 0;
+    return c == '+' || c == '/' ? (unsigned char)c : 0;
+}
+
+/* The library passes over spaces and bits that say nothing: so it is given letters alone, and what came is written again. */
+static bool decode_block(struct str text, bool url, uint8_t *to, size_t room, size_t *len)
+{
+    unsigned char letters[BASE64_BLOCK], again[BASE64_BLOCK + 1];
+    size_t count = 0, wrote;
+
+    while (count < text.len) {
+        letters[count] = standard_letter(text.ptr[count], url);
+        if (letters[count++] == 0)
+            return false;
+    }
+    while (count % 4 != 0)
+        letters[count++] = '=';
+    return mbedtls_base64_decode(to, room, len, letters, count) == 0 &&
+           mbedtls_base64_encode(again, sizeof(again), &wrote, to, *len) == 0 && wrote == count &&
+           memcmp(again, letters, count) == 0;
+}
+
+size_t base64_decode(struct str text, bool url, uint8_t *to, size_t room)
+{
+    size_t all = 0, len, step;
+
+    if (!url) {
+        if (text.len % 4 != 0)
+            return SIZE_MAX;
+        for (unsigned i = 0; i < 2 && text.len > 0 && text.ptr[text.len - 1] == '='; i++)
+            text.len--;
+    }
+    for (size_t at = 0; at < text.len; at += step, all += len) {
+        step = text.len - at < BASE64_BLOCK ? text.len - at : BASE64_BLOCK;
+        if (!decode_block(str_slice(text.ptr + at, step), url, to + all, room - all, &len))
+            return SIZE_MAX;
+    }
+    return all;
 }

@@ -480,6 +480,11 @@ static bool equal(struct usher_text a, struct usher_text b)
     return digest_equal(str_of(a), str_of(b));
 }
 
+static size_t decode_base64(struct usher_text text, bool url, void *to, size_t room)
+{
+    return base64_decode(str_of(text), url, to, room);
+}
+
 const struct usher_host modules_host = {
     .size = sizeof(struct usher_host),
     .abi_major = USHER_ABI_MAJOR,
@@ -534,4 +539,5 @@ const struct usher_host modules_host = {
     .digest = digest,
     .verify = verify,
     .equal = equal,
+    .decode_base64 = decode_base64,
 };
