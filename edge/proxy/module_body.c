@@ -24,6 +24,8 @@ bool module_take_body(struct usher_exchange *o, enum usher_side side)
     if (side == USHER_RESPONSE && run->hook == HOOK_RESPONSE && !modules_has_body(run->x))
         return false;
     run->turns[run->at].takes[side] = run->takes[side] = true;
+    if (side == USHER_RESPONSE && run->hook == HOOK_REQUEST)
+        run->turns[run->at].always = true;
     return true;
 }
 

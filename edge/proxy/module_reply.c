@@ -26,9 +26,6 @@ static void begin(struct module_run *run, unsigned status)
     run->response_text.len = 0;
     run->has_response = true;
     run->replaced = false;
-    run->takes[USHER_RESPONSE] = false;
-    for (unsigned i = 0; i < run->count; i++)
-        run->turns[i].takes[USHER_RESPONSE] = false;
 }
 
 static bool keep_body(struct module_run *run, struct str body)
@@ -126,6 +123,13 @@ enum usher_result module_fault(struct usher_exchange *o, enum usher_because beca
 
 /* --- sending --- */
 
+/* Before the head goes out: a body that cannot be is not taken by anybody. */
+static void settle_takes(struct exchange *x)
+{
+    if (!modules_has_body(x))
+        x->modules->takes[USHER_RESPONSE] = false;
+}
+
 static bool says_length(const struct head *h)
 {
     return h->status != 204 && h->status != 304;
@@ -139,6 +143,7 @@ static void frame(struct exchange *x, uint64_t bytes)
     struct head *h = &x->response;
     char number[24];
 
+    settle_takes(x);
     head_edit_remove(h, STR("Content-Length"));
     if (run->takes[USHER_RESPONSE]) {
         h->body = BODY_CHUNKED;
@@ -210,6 +215,7 @@ void modules_begin_response(struct exchange *x)
     struct module_run *run = x->modules;
     char number[24];
 
+    settle_takes(x);
     if (run->takes[USHER_RESPONSE] || run->replaced)
         head_edit_remove(&x->response, STR("Content-Length"));
     if (run->takes[USHER_RESPONSE]) {

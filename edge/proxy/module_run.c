@@ -276,8 +276,20 @@ enum modules_say modules_on_request(struct exchange *x)
     return run_hooks(x->modules, HOOK_REQUEST);
 }
 
+/* Another response: who took the body of the one before takes this one's when it says so again. */
+static void forget_takes(struct module_run *run)
+{
+    run->takes[USHER_RESPONSE] = false;
+    for (unsigned i = 0; i < run->count; i++) {
+        run->turns[i].takes[USHER_RESPONSE] = run->turns[i].always;
+        run->takes[USHER_RESPONSE] = run->takes[USHER_RESPONSE] || run->turns[i].always;
+    }
+}
+
 enum modules_say modules_on_response(struct exchange *x)
 {
+    if (!x->modules->resumed)
+        forget_takes(x->modules);
     return run_hooks(x->modules, HOOK_RESPONSE);
 }
 

@@ -28,6 +28,7 @@ struct module_turn {
     const struct chain_link *link;
     void *state;   /* the module's own, in this exchange */
     bool takes[2]; /* body, by enum usher_side */
+    bool always;   /* the response's since on_request, whatever response it will be */
 };
 
 /* Something that a module has started; embedded in what is started. */
