@@ -16,7 +16,7 @@ bool module_take_body(struct usher_exchange *o, enum usher_side side)
 {
     struct module_run *run = run_of(o);
 
-    if (run->turns[run->at].link->row->module.on_body == NULL)
+    if ((unsigned)side > USHER_RESPONSE || run->turns[run->at].link->row->module.on_body == NULL)
         return false;
     if (side == USHER_REQUEST ? run->hook != HOOK_REQUEST
                               : run->hook != HOOK_REQUEST && run->hook != HOOK_RESPONSE)
