@@ -26,6 +26,7 @@ enum kind {
     KIND_READ_FROM,
     KIND_FILE, /* a path, or nothing */
     KIND_MODULE,
+    KIND_OPTION,
     KIND_LEVEL,
     KIND_ACCESS_LOG,
     KIND_SWITCH,
@@ -94,6 +95,9 @@ static const struct row rows[] = {
       "those linked in, see usher modules)" },
     { "module-dir", "DIR", KIND_FILE, AT(module_dir), 0, 0, NULL,
       "every *.so in it is a module to load (default: none)" },
+    { "module-option", "MODULE.KEY=VALUE", KIND_OPTION, AT(module_options), 0, 0, NULL,
+      "what a module may do on this edge, as its README says, whatever Redis says of it; may be "
+      "given again (USHER_MODULE_OPTION: parted by commas) (default: none)" },
     { "header-timeout", "TIME", KIND_TIME, AT(header_timeout_ms), 1, 24 * HOUR_MS, "10s",
       "a request's head must have come" },
     { "idle-timeout", "TIME", KIND_TIME, AT(idle_timeout_ms), 1, 24 * HOUR_MS, "60s",
@@ -353,6 +357,45 @@ static bool read_modules(struct settings *s, struct str text, char *expected)
     return true;
 }
 
+/* Does it begin with MODULE.KEY= ? */
+static bool names_option(struct str text)
+{
+    size_t dot = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+
+        if (c == '=')
+            return dot > 0 && i > dot + 1;
+        if (c == '.' && dot == 0)
+            dot = i;
+        else if (c != '_' && !islower((unsigned char)c) && !isdigit((unsigned char)c))
+            return false;
+    }
+    return false;
+}
+
+static bool read_options(struct settings *s, struct str text, char *expected)
+{
+    struct str rest = text, part;
+
+    snprintf(expected, EXPECTED_SIZE,
+             "at most %d of MODULE.KEY=VALUE, such as static_files.root=/srv/www, each at most %zu "
+             "bytes",
+             SETTINGS_OPTIONS_MAX, sizeof(s->module_options[0]) - 1);
+    while (str_split(&rest, ',', &part)) {
+        char *to;
+
+        if (s->module_option_count == SETTINGS_OPTIONS_MAX || !names_option(part) ||
+            part.len >= sizeof(s->module_options[0]))
+            return false;
+        to = s->module_options[s->module_option_count++];
+        memcpy(to, part.ptr, part.len);
+        to[part.len] = '\0';
+    }
+    return true;
+}
+
 static bool read_switch(struct settings *s, const struct row *row, struct str text, char *expected)
 {
     bool on = str_equals(text, STR("on"));
@@ -384,6 +427,8 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
         return read_file(s, row, text, expected);
     case KIND_MODULE:
         return read_modules(s, text, expected);
+    case KIND_OPTION:
+        return read_options(s, text, expected);
     case KIND_LEVEL:
         snprintf(expected, EXPECTED_SIZE, "debug, info, warn or error");
         return log_level_from(text, &s->log_level);
@@ -439,6 +484,8 @@ static void begin_list(struct settings *s, const struct row *row)
         s->listen_count = 0;
     else if (row->kind == KIND_MODULE)
         s->module_count = 0;
+    else if (row->kind == KIND_OPTION)
+        s->module_option_count = 0;
 }
 
 /* Variables that no row knows are left alone: whoever runs containers may set USHER_PORT and the
@@ -474,7 +521,7 @@ static const struct row *row_of(struct str flag)
 
 static bool read_flags(struct settings *s, int argc, char *const *argv, char *error)
 {
-    bool listens = false, loads = false;
+    bool begun[KIND_TIME + 1] = { false };
     char source[64], shown[128];
 
     for (int i = 0; i < argc; i++) {
@@ -498,10 +545,9 @@ static bool read_flags(struct settings *s, int argc, char *const *argv, char *er
         }
         text = str_from(equals != NULL ? equals + 1 : argv[++i]);
         /* The first takes the default's or the environment's place. */
-        if ((row->kind == KIND_LISTEN && !listens) || (row->kind == KIND_MODULE && !loads))
+        if (!begun[row->kind])
             begin_list(s, row);
-        listens |= row->kind == KIND_LISTEN;
-        loads |= row->kind == KIND_MODULE;
+        begun[row->kind] = true;
         if (!take_value(s, row, text, source, error))
             return false;
     }

@@ -14,6 +14,7 @@
 #define SETTINGS_ALLOW_MAX 32
 
 #define SETTINGS_MODULES_MAX 16
+#define SETTINGS_OPTIONS_MAX 16
 #define REDIS_SENTINELS_MAX 16
 
 /* A host's name or address, without brackets, and a port. */
@@ -86,7 +87,9 @@ struct settings {
 
     char modules[SETTINGS_MODULES_MAX][512]; /* files, beside those that are linked in */
     unsigned module_count;
-    char module_dir[1024]; /* a folder of such files; "" = none */
+    char module_dir[1024];                           /* a folder of such files; "" = none */
+    char module_options[SETTINGS_OPTIONS_MAX][1024]; /* MODULE.KEY=VALUE */
+    unsigned module_option_count;
 
     bool forwarded; /* add Forwarded (RFC 7239) beside X-Forwarded-* */
 };

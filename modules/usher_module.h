@@ -371,6 +371,7 @@ struct usher_host {
                    struct usher_text signature);
     bool (*equal)(struct usher_text a, struct usher_text b);
     size_t (*decode_base64)(struct usher_text text, bool url, void *to, size_t room);
+    const char *(*option)(struct usher_compile *c, const char *name);
 };
 
 /* --- compile --- */
@@ -401,6 +402,13 @@ static inline bool usher_refuse(struct usher_compile *c, uint32_t setting, uint3
 static inline struct usher_text usher_compile_tenant(struct usher_compile *c)
 {
     return c->host->compile_tenant(c);
+}
+
+/* [C] What the edge was started with as --module-option MODULE.name=VALUE, MODULE being this one: for what its operator has to
+ * allow, whoever writes Redis. NULL: it was not said. Lives as long as the edge. Of the verbs (usher check), theirs. */
+static inline const char *usher_option(struct usher_compile *c, const char *name)
+{
+    return c->host->option(c, name);
 }
 
 /* --- the request, as the client sent it --- */

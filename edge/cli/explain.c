@@ -237,7 +237,7 @@ int explain_verb(int argc, char **argv)
         .flags = flags,
         .settings =
             "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
-            "allow-endpoints state-dir module module-dir",
+            "allow-endpoints state-dir module module-dir module-option",
         .words_least = 1,
         .words_most = 1,
     };

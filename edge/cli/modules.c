@@ -189,7 +189,7 @@ int modules_verb(int argc, char **argv)
         .says = "The modules that an edge with these flags has: name, version, ABI, where from, "
                 "hooks, settings, metrics.\n",
         .flags = flags,
-        .settings = "module module-dir",
+        .settings = "module module-dir module-option",
         .without_redis = true,
         .words_most = VERB_WORDS_MAX,
     };

@@ -23,6 +23,7 @@ int verb_modules_open(struct verb_modules *m, const struct settings *s)
     if (m->registry == NULL)
         return CLI_EXIT_USAGE;
     module_host_init(&m->host, m->registry, str_from(s->prefix), &modules_host);
+    m->host.settings = s;
     return 0;
 }
 

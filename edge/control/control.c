@@ -278,6 +278,7 @@ int control_run(struct settings *s)
     c->access_log = access_log;
     c->registry = registry;
     module_host_init(&c->modules, c->registry, str_from(s->prefix), &modules_host);
+    c->modules.settings = s;
     serve(c, &fds);
     registry_free(c->registry);
     listen_free(&fds);

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "module_host/values.h"
 #include "module_host/words.h"
+#include "settings.h"
 
 /* What was said of one row. */
 struct said {
@@ -127,6 +128,23 @@ static struct usher_text on_tenant(struct usher_compile *base)
     return tenant.ptr != NULL ? keep_text(c->chain, tenant) : tenant;
 }
 
+/* Said several times, the last holds. */
+static const char *on_option(struct usher_compile *base, const char *name)
+{
+    struct compiling *c = (struct compiling *)base;
+    const struct settings *s = c->scope->modules->settings;
+    struct str module = str_from(c->link->row->module.name), key = str_from(name);
+
+    for (unsigned i = s != NULL ? s->module_option_count : 0; i-- > 0;) {
+        struct str rest = str_from(s->module_options[i]), part;
+
+        if (str_split(&rest, '.', &part) && str_equals(part, module) &&
+            str_split(&rest, '=', &part) && str_equals(part, key))
+            return rest.ptr != NULL ? rest.ptr : "";
+    }
+    return NULL;
+}
+
 void module_host_init(struct module_host *m, const struct module_registry *registry,
                       struct str prefix, const struct usher_host *base)
 {
@@ -139,6 +157,7 @@ void module_host_init(struct module_host *m, const struct module_registry *regis
     m->host.keep = on_keep;
     m->host.refuse = on_refuse;
     m->host.compile_tenant = on_tenant;
+    m->host.option = on_option;
 }
 
 /* --- values --- */

@@ -148,6 +148,21 @@ bool registry_load_folder(struct module_registry *r, const char *path, struct bu
     return good;
 }
 
+/* Is each --module-option one of a module that there is? */
+static bool options_fit(const struct module_registry *r, const struct settings *s, struct buf *why)
+{
+    for (unsigned i = 0; i < s->module_option_count; i++) {
+        struct str rest = str_from(s->module_options[i]), name;
+
+        if (str_split(&rest, '.', &name) && registry_find(r, name) != NULL)
+            continue;
+        buf_printf(why, "--module-option %s: there is no module " STR_FMT ", see usher modules",
+                   s->module_options[i], STR_ARG(name));
+        return false;
+    }
+    return true;
+}
+
 struct module_registry *registry_open(const struct settings *s, struct buf *why)
 {
     struct module_registry *r = registry_new();
@@ -157,7 +172,7 @@ struct module_registry *registry_open(const struct settings *s, struct buf *why)
         good = registry_load(r, s->modules[i], why);
     if (good && s->module_dir[0] != '\0')
         good = registry_load_folder(r, s->module_dir, why);
-    if (good)
+    if (good && options_fit(r, s, why))
         return r;
     registry_free(r);
     return NULL;

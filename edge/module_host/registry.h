@@ -48,8 +48,9 @@ const struct module_row *registry_find(const struct module_registry *r, struct s
 /* What decoding records needs to know of modules. */
 struct module_host {
     const struct module_registry *registry;
-    struct str prefix;      /* of this edge's keys */
-    struct usher_host host; /* what `compile` hooks are given */
+    struct str prefix;               /* of this edge's keys */
+    struct usher_host host;          /* what `compile` hooks are given */
+    const struct settings *settings; /* for --module-option; NULL: there is none */
 };
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "module_host/chain.h"
+#include "settings.h"
 
 /* --- a module with a row of each type --- */
 
@@ -40,6 +41,7 @@ static const struct usher_setting rows[ROWS] = {
 struct every {
     const struct usher_given *given;
     struct usher_text tenant;
+    const char *option;
 };
 
 static int dropped;
@@ -50,6 +52,7 @@ static bool every_compile(struct usher_compile *c, const struct usher_given *giv
 
     e->given = given;
     e->tenant = usher_compile_tenant(c);
+    e->option = usher_option(c, "root");
     *compiled = e;
     if (given[NEEDED].values[0].text.len == 3 && given[PAIR].count > 1)
         return usher_refuse(c, PAIR, 1, "another pair");
@@ -168,6 +171,35 @@ Test(chain, values_of_each_type)
     expect_text(((const struct every *)c->links[0].compiled)->tenant, "acme");
     chain_free(c);
     cr_expect_eq(dropped, 1);
+}
+
+static const char *option_of(const char *a, const char *b)
+{
+    static struct settings s;
+    struct chain *c;
+    const char *option;
+
+    memset(&s, 0, sizeof(s));
+    snprintf(s.module_options[0], sizeof(s.module_options[0]), "%s", a);
+    snprintf(s.module_options[1], sizeof(s.module_options[0]), "%s", b);
+    s.module_option_count = 2;
+    host.settings = &s;
+    c = compiled("every(needed=x)");
+    option = ((const struct every *)c->links[0].compiled)->option;
+    chain_free(c);
+    return option;
+}
+
+Test(chain, a_module_sees_its_own_options_and_the_last_of_a_name)
+{
+    struct chain *c = compiled("every(needed=x)");
+
+    cr_expect_null(((const struct every *)c->links[0].compiled)->option, "there are no settings");
+    chain_free(c);
+    cr_expect_str_eq(option_of("every.root=/a=b", "plain.root=/c"), "/a=b");
+    cr_expect_str_eq(option_of("every.root=/a", "every.root=/c"), "/c");
+    cr_expect_str_eq(option_of("every.root=/a", "every.root="), "");
+    cr_expect_null(option_of("every.roots=/a", "plain.root=/c"));
 }
 
 Test(chain, standards_hold_where_nothing_is_said)

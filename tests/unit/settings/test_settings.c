@@ -405,3 +405,22 @@ Test(settings, modules_are_a_list_and_flags_take_the_place_of_the_environment)
     cr_expect_not(read_flags("--module ,").good);
     cr_expect_eq(read_flags("").s.module_count, 0);
 }
+
+Test(settings, options_of_modules_are_a_list_and_each_names_module_and_key)
+{
+    struct reading r = read_both("", "USHER_MODULE_OPTION=static_files.root=/srv/www,a.b=c=d");
+
+    cr_assert(r.good, "%s", r.error);
+    cr_assert_eq(r.s.module_option_count, 2);
+    cr_expect_str_eq(r.s.module_options[0], "static_files.root=/srv/www");
+    cr_expect_str_eq(r.s.module_options[1], "a.b=c=d");
+    r = read_both("--module-option a.b=1 --module-option=c.d=", "USHER_MODULE_OPTION=x.y=z");
+    cr_assert_eq(r.s.module_option_count, 2);
+    cr_expect_str_eq(r.s.module_options[0], "a.b=1");
+    cr_expect_str_eq(r.s.module_options[1], "c.d=");
+    cr_expect_not(read_flags("--module-option root=/srv").good);
+    cr_expect_not(read_flags("--module-option a.=x").good);
+    cr_expect_not(read_flags("--module-option .a=x").good);
+    cr_expect_not(read_flags("--module-option a.b").good);
+    cr_expect_not(read_flags("--module-option A.b=c").good);
+}
