@@ -49,7 +49,7 @@ scenario_src := $(sort $(wildcard tests/scenario/*.c modules/*/test_scenario*.c)
 stress_src := $(sort $(wildcard tests/stress/*.c))
 
 # The libraries' flags come from a file that setup/deps writes. Goals that compile nothing do not need it.
-without_deps := help clean packages test run bench check format format-check install fresh-check compose-test server-test deps
+without_deps := help clean packages test run bench check format format-check install fresh-check compose-test server-test deps new-module install-module
 ifneq ($(filter-out $(without_deps),$(or $(MAKECMDGOALS),all)),)
 include $(DEPS)/flags.mk
 endif
@@ -173,9 +173,18 @@ bench: ## side by side with nginx, HAProxy and a bare relay
 	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/bench/match
 	@USHER_BIN=$(abspath $(BUILD)/usher) MATCH_BIN=$(abspath $(BUILD)/bench/match) bench/run
 
-install: ## the program into $(DESTDIR)$(PREFIX)/bin (PREFIX: /usr/local)
+new-module: ## a folder for a module of your own, N=hello, with code, README and tests that pass as they are
+	@setup/new-module '$(N)'
+
+install: install-module ## the program, and what modules are built with, into $(DESTDIR)$(PREFIX) (PREFIX: /usr/local)
 	@test -x $(BUILD)/usher || $(MAKE) $(BUILD)/usher
 	install -D -m 755 $(BUILD)/usher $(DESTDIR)$(PREFIX)/bin/usher
+
+# cc -shared -fPIC $$(pkg-config --cflags usher) -o mine.so mine.c
+install-module:
+	install -D -m 644 modules/usher_module.h $(DESTDIR)$(PREFIX)/include/usher_module.h
+	@mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' setup/usher.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/usher.pc
 
 fresh-check: ## "make test" and "make run" on a clone in a bare Debian 12 and a bare 13, as root; SUITES=trixie for one
 	@setup/fresh-check $(SUITES)
@@ -210,4 +219,4 @@ $(BUILD)/demo_origin: setup/demo_origin.c
 
 FORCE:
 .PHONY: FORCE all run test check check-run unit scenario stress lint format format-check bench install fresh-check \
-	compose-test server-test packages deps clean help
+	compose-test server-test packages deps clean help new-module install-module
