@@ -58,6 +58,32 @@ static void on_confirmed(struct control *c, struct confirmation *confirmation)
     free(confirmation);
 }
 
+static void free_ask(struct ask_mail *mail)
+{
+    ask_clear(&mail->ask);
+    free(mail);
+}
+
+static void on_ask(struct control *c, struct ask_mail *mail)
+{
+    if (c->workers != NULL)
+        store_ask(c->store, &mail->ask);
+    else
+        free_ask(mail);
+}
+
+static void on_asked(void *owner, struct ask *ask)
+{
+    struct control *c = owner;
+    struct ask_mail *mail = LIST_ITEM(ask, struct ask_mail, ask);
+
+    mail->mail.kind = WORKER_ASKED;
+    if (c->workers != NULL)
+        worker_post(c->workers[mail->worker], &mail->mail);
+    else
+        free_ask(mail);
+}
+
 static void on_mail(void *owner, struct mail *mail)
 {
     struct control *c = owner;
@@ -78,6 +104,9 @@ static void on_mail(void *owner, struct mail *mail)
         return;
     case CONTROL_CONFIRMED:
         on_confirmed(c, (struct confirmation *)mail);
+        return;
+    case CONTROL_ASK:
+        on_ask(c, (struct ask_mail *)mail);
         return;
     }
     CHECK(!"a mail that control does not know");
@@ -213,9 +242,11 @@ static void stop_all(struct control *c)
 
 static void serve(struct control *c, const struct listen_fds *fds)
 {
-    struct store_events events = {
-        .owner = c, .on_changes = on_changes, .confirm = on_confirm, .facts = on_facts
-    };
+    struct store_events events = { .owner = c,
+                                   .on_changes = on_changes,
+                                   .confirm = on_confirm,
+                                   .facts = on_facts,
+                                   .on_asked = on_asked };
     uint64_t began = clock_now_ms();
 
     start_loop(c);

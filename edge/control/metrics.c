@@ -68,6 +68,13 @@ static const struct row store_rows[] = {
       STATUS(history_recorded) },
     { "usher_history_skipped_total", "counter", "Changes of records that came too fast to record.",
       STATUS(history_skipped) },
+    { "usher_module_asks_total", "counter", "Questions of modules to Redis.", STATUS(asks) },
+    { "usher_module_asks_away_total", "counter",
+      "Questions of modules that were not answered: Redis is away, slow or busy.",
+      STATUS(asks_away) },
+    { "usher_module_asks_wrong_total", "counter",
+      "Questions of modules that Redis refused, such as for a key of another type.",
+      STATUS(asks_wrong) },
     { "usher_cache_bytes", "gauge", "Memory taken by records and what was compiled of them.",
       STATUS(cache_bytes) },
 };

@@ -11,6 +11,7 @@
 #include "module_host/chain.h"
 #include "net/timer.h"
 
+struct ask_mail;
 struct exchange;
 struct request_out;
 struct worker;
@@ -151,6 +152,8 @@ bool modules_pend(struct module_run *run, struct module_pending *p, usher_resume
 /* It has come. Takes it out, and resumes the exchange if that is what it waits for. */
 void modules_pending_done(struct module_pending *p);
 
+/* What control has answered: frees the mail. */
+void module_ask_answered(struct worker *w, struct ask_mail *mail);
 void modules_stop_waiting(struct module_run *run);
 void *modules_alloc(struct module_run *run, size_t bytes); /* zeroed; NULL */
 extern const struct usher_host modules_host;

@@ -173,6 +173,9 @@ static void on_mail(void *owner, struct mail *mail)
         mail->kind = CONTROL_DUMPED;
         mailbox_post(w->shared->control, mail);
         break;
+    case WORKER_ASKED:
+        module_ask_answered(w, LIST_ITEM(mail, struct ask_mail, mail));
+        break;
     }
 }
 

@@ -3,6 +3,7 @@
 #define PROXY_WORKER_H
 
 #include "base/buf.h"
+#include "module_host/ask.h"
 #include "net/mailbox.h"
 #include "proxy/counters.h"
 #include "routing/changes.h"
@@ -20,6 +21,7 @@ enum worker_mail {
     WORKER_STOP,    /* struct mail: cut what still runs; the thread ends */
     WORKER_CONFIRM, /* struct confirm_mail */
     WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */
+    WORKER_ASKED,   /* struct ask_mail, answered */
 };
 
 /* Worker -> control. The receiver frees the mail with free(), but for dump mails (control's own). */
@@ -29,6 +31,7 @@ enum control_mail {
     CONTROL_DRAINED,      /* struct drained_mail: nothing runs on that worker any more */
     CONTROL_DUMPED,       /* struct dump_mail */
     CONTROL_CONFIRMED,    /* struct confirmation: every worker has applied what came before it */
+    CONTROL_ASK,          /* struct ask_mail; comes back as WORKER_ASKED, or is freed at the end */
 };
 
 struct changes_mail {
@@ -53,6 +56,13 @@ struct lookup_mail {
     unsigned worker;
     uint8_t host_len;
     char host[HOST_MAX_BYTES + 1];
+};
+
+/* A module's question. What of it is the worker's own lies behind it. */
+struct ask_mail {
+    struct mail mail;
+    unsigned worker;
+    struct ask ask;
 };
 
 /* Replaced objects that no exchange of this worker uses any more. */

@@ -49,6 +49,7 @@ struct worker {
     unsigned spare_count;
     struct list spare_runs; /* of modules, kept for reuse */
     unsigned spare_run_count;
+    unsigned asks_open; /* questions of modules that have not come back */
     struct module_watch modules;
     struct turn_end reap;
 

@@ -19,7 +19,8 @@ struct guard;
 enum link_use {
     LINK_READS,
     LINK_WRITES,
-    LINK_ASKS, /* a Sentinel */
+    LINK_MODULES, /* what modules ask; of the primary */
+    LINK_ASKS,    /* a Sentinel */
     LINK_USES,
 };
 

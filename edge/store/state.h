@@ -3,6 +3,7 @@
 #define STORE_STATE_H
 
 #include "net/guard.h"
+#include "store/asks.h"
 #include "store/barrier.h"
 #include "store/errors.h"
 #include "store/history.h"
@@ -31,6 +32,7 @@ struct store {
     struct redis_link *reader, *writer;
     struct sync sync;
     struct lookups lookups;
+    struct asks asks;
     struct verify verify;
     struct errors errors;
     struct barrier barrier;

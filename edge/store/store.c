@@ -150,6 +150,7 @@ static void on_writer_up(void *owner)
     errors_link_up(owner);
     barrier_writer_up(owner);
     history_writer_up(owner);
+    asks_try_now(owner);
     presence_announce(owner);
 }
 
@@ -266,6 +267,7 @@ struct store *store_open(struct loop *l, const struct settings *settings, struct
     mirror_init(&s->mirror, &s->status);
     sync_init(s);
     lookups_init(s);
+    asks_init(s);
     verify_init(s);
     errors_init(s);
     barrier_init(s);
@@ -284,6 +286,11 @@ void store_lookup(struct store *s, unsigned worker, struct str host)
 {
     if (host.len > 0 && host.len <= HOST_MAX_BYTES)
         lookups_ask(s, worker, host);
+}
+
+void store_ask(struct store *s, struct ask *ask)
+{
+    asks_ask(s, ask);
 }
 
 bool store_fetch(struct store *s, enum family family, struct str name, struct buf *value)
@@ -365,6 +372,7 @@ void store_close(struct store *s)
     s->closing = true;
     redis_link_close(s->reader);
     redis_link_close(s->writer);
+    asks_close(s);
     sync_abort(s);
     verify_free(s);
     presence_free(s);
@@ -390,6 +398,7 @@ void store_free(struct store *s)
     mirror_free(&s->mirror);
     redis_link_free(s->reader);
     redis_link_free(s->writer);
+    asks_free(s);
     topology_free(s->topology);
     free(s);
 }

@@ -15,6 +15,7 @@
 #include "routing/record.h"
 #include "settings.h"
 
+struct ask;
 struct guard;
 struct module_host;
 struct store;
@@ -36,6 +37,8 @@ struct store_events {
     void (*confirm)(void *owner, uint64_t number);
     /* What an edge says of itself that the store does not know. NULL: nothing. */
     void (*facts)(void *owner, struct store_facts *facts);
+    /* Gets an ask back, answered; perhaps from within store_ask. NULL: nobody asks. */
+    void (*on_asked)(void *owner, struct ask *ask);
 };
 
 /* What /metrics, /readyz and the log say of it. Counters grow only. */
@@ -50,6 +53,7 @@ struct store_status {
     uint64_t reconnects, rounds, reads, pushes, lookups, lookups_refused;
     uint64_t bad_records_seen, records_evicted;
     uint64_t history_recorded, history_skipped;         /* changes of records */
+    uint64_t asks, asks_away, asks_wrong;               /* of modules; without an answer; refused */
     uint64_t records_good, records_bad, records_absent; /* held now */
     uint64_t cache_bytes;
     bool serves_copy;            /* Redis was not reached at start: the disk copy answers */
@@ -65,6 +69,8 @@ struct store_status {
 struct store *store_open(struct loop *l, const struct settings *s, struct guard *guard,
                          const struct module_host *modules, const struct store_events *e);
 void store_lookup(struct store *s, unsigned worker, struct str host);
+/* Takes `ask` until on_asked gives it back, at store_close at the latest. */
+void store_ask(struct store *s, struct ask *ask);
 void store_confirmed(struct store *s, uint64_t number);
 /* This edge ends: it is taken out of usher:edges, as well as it can within a second; then `left` is
  * called, perhaps at once. */

@@ -53,7 +53,7 @@ struct redis_place *topology_place_of(struct topology *t, enum link_use use)
         return &t->here;
     if (!v->primary_known)
         return NULL;
-    if (use == LINK_WRITES || !v->reads_replicas)
+    if (use != LINK_READS || !v->reads_replicas)
         return &v->primary.at;
     if (!t->replicas_known)
         return NULL;
@@ -82,12 +82,13 @@ bool topology_place(struct topology *t, enum link_use use, struct redis_place *t
 /* Links that lead elsewhere than they should, and those that wait. */
 static void move_links(struct topology *t, const char *reason)
 {
-    for (unsigned use = LINK_READS; use <= LINK_WRITES; use++) {
+    for (unsigned use = LINK_READS; use <= LINK_MODULES; use++) {
         const struct redis_place *place = topology_place_of(t, (enum link_use)use);
         struct redis_link *l = t->links[use];
 
-        if (place == NULL || (use == LINK_READS && t->view.reads_replicas && redis_link_is_up(l) &&
-                              redis_link_server(l)->replica))
+        if (place == NULL || l == NULL ||
+            (use == LINK_READS && t->view.reads_replicas && redis_link_is_up(l) &&
+             redis_link_server(l)->replica))
             continue; /* a replica that is read from stays so, whoever its primary is */
         if (redis_place_equals(redis_link_place(l), place) || redis_link_place(l)->host[0] == '\0')
             redis_link_try_now(l);
@@ -305,14 +306,17 @@ static void follow(struct topology *t, bool was_up, const char *reason)
 
 void topology_lost(struct topology *t, enum link_use use, bool was_up, const char *reason)
 {
-    struct topology_link *l = use == LINK_READS ? &t->view.reads : &t->view.writes;
+    struct topology_link *l = use == LINK_READS    ? &t->view.reads
+                              : use == LINK_WRITES ? &t->view.writes
+                                                   : NULL;
     struct topology_node *n;
 
     if (use == LINK_ASKS) {
         t->view.asked_up = false;
         return;
     }
-    snprintf(l->why, sizeof(l->why), "%.120s", reason);
+    if (l != NULL)
+        snprintf(l->why, sizeof(l->why), "%.120s", reason);
     if (use == LINK_READS)
         t->view.stale = t->status->stale = false; /* and all is suspect until it was verified */
     if (use == LINK_WRITES && was_up && t->lost_ms == 0) /* it may be the beginning of a switch */

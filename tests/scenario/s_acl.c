@@ -7,7 +7,7 @@
  * Thread:  the test's.
  * Used by: make test.
  * Not here: TLS (s_redis_tls.c). */
-#include "harness/scene.h"
+#include "harness/module_build.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -110,6 +110,42 @@ SCENARIO(acl, an_edge_may_do_all_that_it_does)
     await_fault(&s, "unheard.test", "unknown_host");
     edge_stop(&s.edge); /* it signs off */
     expect_no_denial();
+    scene_end(&s);
+    redis_free(&redis);
+}
+
+SCENARIO(acl, an_edge_may_ask_what_modules_ask)
+{
+    static const char *const asked[][2] = {
+        { "get&key=word", "good good" },
+        { "hget&key=users&arg=anna", "good A" },
+        { "hmget&key=users&arg=anna&arg=b", "good A nil" },
+        { "sismember&key=set&arg=a", "good 1" },
+        { "incrby&key=count&by=2&ttl=60000", "good 2" },
+    };
+
+    begin();
+    s.options.flags[2] = "--module";
+    s.options.flags[3] = module_build(&s, "asker", "tests/modules/asker.c", "modules", "");
+    redis_say(&redis, "AUTH usher-writer change-me");
+    redis_say(&redis, "SET usher:t:acme:word good");
+    redis_say(&redis, "HSET usher:t:acme:users anna A");
+    redis_say(&redis, "SADD usher:t:acme:set a");
+    redis_say(&redis, "HSET usher:tenant:acme to %s modules asker", origin_at(origin_start("one")));
+    redis_say(&redis, "SET usher:host:a.test tenant:acme");
+    redis_reconnect(&redis);
+    scene_edge_start(&s);
+    await_get(&s, "a.test", "/", 200, "one");
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+        expect_get(&s, "a.test", kept_format("/ask?kind=%s", asked[i][0]), 200, asked[i][1]);
+    expect_no_denial();
+    /* What is not allowed is told to the module, and once to who runs the edge. */
+    redis_say(&redis, "ACL SETUSER usher-edge -incrby");
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert(has(scene_get(&s, "a.test", "/ask?kind=incrby&key=n&by=1&ttl=9").text,
+                      "wrong NOPERM "));
+    cr_assert_eq(scene_logged(&s, " ask_refused "), 1);
+    expect_get(&s, "a.test", "/ask?kind=get&key=word", 200, "good good");
     scene_end(&s);
     redis_free(&redis);
 }

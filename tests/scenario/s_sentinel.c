@@ -4,6 +4,7 @@
  * Thread:  the test's; the askers'.
  * Used by: make test.
  * Not here: reading from replicas (s_replica.c); one Redis going away (f_store_outage.c). */
+#include "harness/module_build.h"
 #include "harness/sentinel.h"
 
 #include <signal.h>
@@ -118,6 +119,33 @@ SCENARIO(sentinel, a_failover_fails_no_request_for_a_known_host_and_writes_after
         has(scene_page(&s, "/topology?as=text"),
             kept_format("%s -> %s, took ", sentinels_node(&c.nodes[0]), sentinels_node(primary))),
         "%s", scene_page(&s, "/topology?as=text"));
+    end();
+    sentinels_end(&c);
+}
+
+SCENARIO(sentinel, what_modules_ask_is_asked_of_the_new_primary)
+{
+    struct redis *primary;
+
+    scene_start(&s, .without_redis = true, .without_edge = true);
+    sentinels_start(&c, &s, 2, "");
+    s.options.redis = sentinels_url(&c);
+    s.options.unready = false;
+    s.options.flags[0] = "--module";
+    s.options.flags[1] = module_build(&s, "asker", "tests/modules/asker.c", "modules", "");
+    scene_edge_start(&s);
+    redis_say(&c.nodes[0], "HSET usher:tenant:acme to %s modules asker",
+              origin_at(origin_start("one")));
+    redis_say(&c.nodes[0], "SET usher:host:a.test tenant:acme");
+    await_get(&s, "a.test", "/", 200, "one");
+    expect_get(&s, "a.test", "/ask?kind=incrby&key=n&by=5&ttl=600000", 200, "good 5");
+    await(has(redis_say(&c.nodes[1], "GET usher:t:acme:n"), "5"));
+    redis_kill(&c.nodes[0]);
+    primary = sentinels_primary(&c, &c.nodes[0]);
+    await_get(&s, "a.test", "/ask?kind=get&key=absent", 200, "good nil");
+    redis_say(primary, "SET usher:t:acme:word new");
+    expect_get(&s, "a.test", "/ask?kind=get&key=word", 200, "good new");
+    expect_get(&s, "a.test", "/ask?kind=incrby&key=m&by=1&ttl=600000", 200, "good 1");
     end();
     sentinels_end(&c);
 }
