@@ -25,8 +25,10 @@ struct loop {
     uv_loop_t uv;
     uv_prepare_t before_wait;
     uv_check_t after_wait;
+    uv_idle_t no_wait; /* runs while `nexts` has any */
     struct timer_wheel wheel;
-    struct list ends; /* struct turn_end, asked for in this turn */
+    struct list ends;  /* struct turn_end, asked for in this turn */
+    struct list nexts; /* struct turn_end, for the next one's beginning */
 };
 
 /* When this turn's events came in; monotonic. */
@@ -44,6 +46,8 @@ void loop_close(struct loop *l);
 void turn_end_init(struct turn_end *end, turn_end_fn fn);
 /* Runs end->fn(end) after all callbacks of this turn. Asked for twice, runs once. */
 void loop_at_turn_end(struct loop *l, struct turn_end *end);
+/* Runs it in the next turn, which comes at once: for long work that lets others in between. */
+void loop_at_next_turn(struct loop *l, struct turn_end *end);
 void turn_end_cancel(struct turn_end *end);
 
 #endif

@@ -296,16 +296,16 @@ static enum verdict ask_modules(struct exchange *x)
 
 static enum verdict answer(struct exchange *x)
 {
-    switch (modules_on_response(x)) {
-    case MODULES_WAIT:
+    enum modules_say say = MODULES_GO_ON;
+
+    if (!modules_is_sending(x))
+        say = modules_on_response(x);
+    if (say == MODULES_GO_ON)
+        say = modules_send_reply(x);
+    if (say == MODULES_WAIT)
         return WAIT;
-    case MODULES_FAULT:
+    if (say == MODULES_FAULT)
         return fail(x, x->modules->fault);
-    default:
-        break;
-    }
-    if (!modules_send_reply(x))
-        return WAIT;
     exchange_end(x);
     return ENDED;
 }

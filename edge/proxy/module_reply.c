@@ -24,6 +24,7 @@ static void begin(struct module_run *run, unsigned status)
     h->minor = 1;
     run->response_text.ptr = NULL;
     run->response_text.len = 0;
+    modules_drop_file(run);
     run->has_response = true;
     run->replaced = false;
 }
@@ -170,20 +171,24 @@ void modules_send_own_head(struct exchange *x, uint64_t bytes)
     x->client->send_head(x->session, &x->response, false);
 }
 
-bool modules_send_reply(struct exchange *x)
+enum modules_say modules_send_reply(struct exchange *x)
 {
     struct module_run *run = x->modules;
 
-    if (run->file >= 0 && !run->replaced)
+    if (run->file != NULL && !run->replaced)
         return modules_send_file(x);
     modules_send_own_head(x, run->body.len);
     if (modules_has_body(x)) {
         x->response_body_bytes = run->body.len;
         modules_own_body(x, run->body);
     }
+    if (run->deferred != FAULT_NONE) {
+        run->fault = run->deferred;
+        return MODULES_FAULT;
+    }
     modules_give_response(x);
     x->client->finish(x->session, STR(""));
-    return true;
+    return MODULES_GO_ON;
 }
 
 void modules_see_response(struct exchange *x)

@@ -8,7 +8,6 @@
 #include "proxy/module_run.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "http/serializer.h"
@@ -86,7 +85,6 @@ static struct module_run *new_run(struct worker *w)
     list_init(&run->node);
     list_init(&run->pending);
     timer_init(&run->deadline, on_deadline);
-    run->file = -1;
     return run;
 }
 
@@ -153,6 +151,7 @@ void modules_done(struct exchange *x)
         module_watch_end(&x->w->modules, link->row, stall_ms(x->w));
     }
     run->hook = HOOK_NONE;
+    modules_drop_file(run);
 }
 
 void modules_recycle(struct exchange *x)
@@ -162,8 +161,6 @@ void modules_recycle(struct exchange *x)
     struct buf to_client = run->to_client, to_upstream = run->to_upstream;
 
     x->modules = NULL;
-    if (run->file >= 0)
-        close(run->file);
     buf_free(&run->held);
     buf_free(&run->held_trailers);
     buf_free(&to_client);
@@ -177,7 +174,6 @@ void modules_recycle(struct exchange *x)
            offsetof(struct module_run, room) - offsetof(struct module_run, count));
     list_init(&run->pending);
     timer_init(&run->deadline, on_deadline);
-    run->file = -1;
     list_prepend(&w->spare_runs, &run->node);
     w->spare_run_count++;
 }

@@ -13,6 +13,7 @@
 
 struct ask_mail;
 struct exchange;
+struct module_file;
 struct request_out;
 struct worker;
 
@@ -74,12 +75,11 @@ struct module_run {
     bool has_response; /* x->response is one that modules may see */
     enum usher_source source;
 
-    struct str body; /* of a response that the edge gives itself */
-    bool replaced;   /* in place of the endpoint's */
-    bool discards;   /* the endpoint's body is thrown away: another was sent */
-    int file;        /* -1: none; then file_at, file_left */
-    uint64_t file_at, file_left;
-    bool sending; /* its head is out */
+    struct str body;          /* of a response that the edge gives itself */
+    bool replaced;            /* in place of the endpoint's */
+    bool discards;            /* the endpoint's body is thrown away: another was sent */
+    struct module_file *file; /* in place of `body`; NULL: none */
+    bool sending;             /* its head is out */
 
     struct buf to_client, to_upstream; /* what body hooks have sent, until it is flushed */
     struct buf held, held_trailers;    /* of the endpoint's response, while on_response waits */
@@ -116,8 +116,9 @@ void modules_shape_request(struct exchange *x, struct request_out *out);
 void modules_keep_reply(struct exchange *x, const struct head *head, struct str body);
 /* Will modules see the response to a fault? */
 bool modules_take_fault(struct exchange *x);
-/* Sends what was kept. True: it is all sent, and the exchange may end. */
-bool modules_send_reply(struct exchange *x);
+/* Sends what was kept. MODULES_GO_ON: it is all sent, and the exchange may end; MODULES_WAIT: a file,
+ * and call again when exchange_on_modules or the client's side says so; MODULES_FAULT: run->fault. */
+enum modules_say modules_send_reply(struct exchange *x);
 /* The endpoint's head is here: its modules may look at it. */
 void modules_see_response(struct exchange *x);
 /* While it is held back, and was whole: until then, with these trailers. */
@@ -128,7 +129,8 @@ void modules_begin_response(struct exchange *x);
 bool modules_has_body(const struct exchange *x); /* may its response have one? */
 /* For a response of the edge's own with so many bytes of body. */
 void modules_send_own_head(struct exchange *x, uint64_t bytes);
-bool modules_send_file(struct exchange *x); /* as modules_send_reply */
+enum modules_say modules_send_file(struct exchange *x); /* as modules_send_reply */
+void modules_drop_file(struct module_run *run);
 
 /* --- bodies --- */
 

@@ -288,6 +288,7 @@ void worker_join(struct worker *w)
     free(w->read_buffer.ptr);
     route_scratch_free(w->route_scratch);
     free(w->path_form);
+    free(w->file_room);
     buf_free(&w->access_lines);
     module_watch_free(&w->modules);
     free(w->counters);

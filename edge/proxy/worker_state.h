@@ -51,6 +51,7 @@ struct worker {
     unsigned spare_run_count;
     unsigned asks_open; /* questions of modules that have not come back */
     struct module_watch modules;
+    char *file_room; /* a piece of a file on its way; NULL: none was sent yet */
     struct turn_end reap;
 
     struct buf access_lines;

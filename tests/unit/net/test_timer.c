@@ -124,3 +124,44 @@ Test(loop, runs_a_turns_end_once_for_all_who_ask)
     cr_expect_eq(e.runs, 2);
     end_loop();
 }
+
+/* --- work for the next turn --- */
+
+struct worked {
+    struct turn_end end; /* first */
+    unsigned runs, most;
+    struct worked *cancels;
+};
+
+static void on_turn(struct turn_end *end)
+{
+    struct worked *w = (struct worked *)end;
+
+    if (++w->runs < w->most)
+        loop_at_next_turn(&loop, &w->end);
+    if (w->cancels != NULL)
+        turn_end_cancel(&w->cancels->end);
+}
+
+Test(next_turn, comes_at_once_and_once_a_turn_and_can_be_cancelled)
+{
+    struct loop *l = loop_of_test();
+    struct worked last = { .most = 9 }, w = { .most = 3, .cancels = &last };
+    uint64_t began = clock_now_ms();
+
+    turn_end_init(&w.end, on_turn);
+    turn_end_init(&last.end, on_turn);
+    loop_at_next_turn(l, &w.end);
+    loop_at_next_turn(l, &w.end);
+    loop_at_next_turn(l, &last.end);
+    cr_expect_eq(w.runs, 0);
+    for (unsigned turn = 1; turn <= 3; turn++) {
+        uv_run(&l->uv, UV_RUN_ONCE); /* would wait for ever if nothing were to come */
+        cr_expect_eq(w.runs, turn);
+    }
+    uv_run(&l->uv, UV_RUN_NOWAIT);
+    cr_expect_eq(w.runs, 3);
+    cr_expect_eq(last.runs, 0, "was cancelled by the one before it");
+    cr_expect_lt(clock_now_ms() - began, 5000);
+    end_loop();
+}
