@@ -99,7 +99,8 @@ struct usher_value {
     int64_t number;
 };
 
-/* What was said of one row, in the order written; without it, `standard`; count 0: neither. */
+/* What was said of one row, in the order written; without it, `standard`; count 0: neither. It lives, with all it points to, as
+ * long as what is compiled. */
 struct usher_given {
     const struct usher_value *values;
     uint32_t count;

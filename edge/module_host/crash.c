@@ -43,13 +43,17 @@ static void on_crash(int number)
     raise(number); /* the handler is gone: this time it takes its course */
 }
 
+#ifdef __SANITIZE_ADDRESS__ /* it has handlers of its own, and more to say */
+# define SANITIZED true
+#else
+# define SANITIZED false
+#endif
+
 void crash_watch(void)
 {
     static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
     struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER };
 
-#ifndef __SANITIZE_ADDRESS__ /* it has handlers of its own, and more to say */
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+    for (size_t i = 0; !SANITIZED && i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaction(signals[i], &action, NULL);
-#endif
 }

@@ -99,7 +99,8 @@ struct usher_value {
     int64_t number;
 };
 
-/* What was said of one row, in the order written; without it, `standard`; count 0: neither. */
+/* What was said of one row, in the order written; without it, `standard`; count 0: neither. It lives, with all it points to, as
+ * long as what is compiled. */
 struct usher_given {
     const struct usher_value *values;
     uint32_t count;
@@ -370,6 +371,8 @@ struct usher_host {
     bool (*verify)(enum usher_signature kind, struct usher_text key, struct usher_text bytes,
                    struct usher_text signature);
     bool (*equal)(struct usher_text a, struct usher_text b);
+    size_t (*decode_base64)(struct usher_text text, bool url, void *to, size_t room);
+    const char *(*option)(struct usher_compile *c, const char *name);
 };
 
 /* --- compile --- */
@@ -400,6 +403,13 @@ static inline bool usher_refuse(struct usher_compile *c, uint32_t setting, uint3
 static inline struct usher_text usher_compile_tenant(struct usher_compile *c)
 {
     return c->host->compile_tenant(c);
+}
+
+/* [C] What the edge was started with as --module-option MODULE.name=VALUE, MODULE being this one: for what its operator has to
+ * allow, whoever writes Redis. NULL: it was not said. Lives as long as the edge. Of the verbs (usher check), theirs. */
+static inline const char *usher_option(struct usher_compile *c, const char *name)
+{
+    return c->host->option(c, name);
 }
 
 /* --- the request, as the client sent it --- */
@@ -771,6 +781,15 @@ static inline bool usher_equal(const struct usher_host *host, struct usher_text 
                                struct usher_text b)
 {
     return host->equal(a, b);
+}
+
+/* Base64 (RFC 4648): in the standard alphabet with its padding, or with `url` in that of URLs without padding, as JOSE has it.
+ * How many bytes came to `to`; SIZE_MAX: these are not the letters that those bytes are written with, or they are more than
+ * `room`. */
+static inline size_t usher_decode_base64(const struct usher_host *host, struct usher_text text,
+                                         bool url, void *to, size_t room)
+{
+    return host->decode_base64(text, url, to, room);
 }
 
 #endif
