@@ -210,3 +210,21 @@ SCENARIO(module_settings, a_verb_that_writes_judges_them)
                      "path /x to 10.0.0.1:80 modules request_id(trust)");
     scene_end(&s);
 }
+
+SCENARIO(module_settings, functions_for_validated_writes_take_them_as_far_as_they_can_tell)
+{
+    static struct scene s;
+
+    scene_start(&s, .without_edge = true);
+    expect_code(verb_say(&s, "schema install"), 0);
+    scene_redis(&s, "FCALL usher_tenant_set 1 usher:tenant:acme to 10.0.0.1:80 modules "
+                    "request_id(trust)");
+    scene_redis(&s, "FCALL usher_route_set 1 usher:routes:acme r 'path /x to 10.0.0.1:80 modules "
+                    "headers(set \"X-A=a (timeout) b\") request_id timeout 5s'");
+    cr_expect_str_eq(scene_redis(&s, "HGET usher:tenant:acme modules"), "request_id(trust)");
+    cr_expect_str_eq(scene_redis(&s, "HGET usher:routes:acme r"),
+                     "path /x to 10.0.0.1:80 modules headers(set \"X-A=a (timeout) b\") request_id "
+                     "timeout 5s");
+    expect_code(verb_say(&s, "check"), 0);
+    scene_end(&s);
+}
