@@ -229,20 +229,23 @@ struct usher_pair {
 /* A request of the module's own to a service of the same tenant. */
 struct usher_request {
     uint64_t service; /* a handle: usher_value.number, or usher_own_service */
-    struct usher_text method, path, query,
-        host; /* path begins with '/'; query and host may be empty: the exchange's host */
-    const struct usher_pair *headers;
+    /* path begins with '/', or is empty: then it, query and host are as the exchange's endpoint gets them. query ptr NULL: none;
+     * host empty: the exchange's. X-Forwarded-For and the like are the edge's to say, as in any request to an endpoint. */
+    struct usher_text method, path, query, host;
+    const struct usher_pair
+        *headers; /* those that usher_header_set refuses for their name are left out */
     uint32_t header_count;
     struct usher_text body;
-    uint32_t timeout_ms; /* 0: 5,000 */
+    uint32_t timeout_ms; /* from now to the response's end; 0: 5,000 */
     uint32_t most_bytes; /* of its response's body; 0: 64 KiB. What is longer is a failure */
-    bool
-        forget; /* nobody waits for the response: it is read and thrown away, also when the exchange has ended */
+    /* Nobody waits for the response: it is read and thrown away, also when the exchange has ended. */
+    bool forget;
 };
 
 /* Lives as long as the exchange. */
 struct usher_response {
-    uint32_t status; /* 0: it failed, `failure` says how (a fault's name, such as connect_failed) */
+    /* 0: it failed, `failure` says how: a fault's name, such as connect_failed, or response_too_large. */
+    uint32_t status;
     uint32_t header_count;
     const struct usher_pair *headers;
     struct usher_text body;
@@ -261,6 +264,7 @@ enum usher_because {
     USHER_BECAUSE_TIMEOUT = 2,   /* 504 module_timeout */
     USHER_BECAUSE_DENIED = 3,    /* 403 denied */
     USHER_BECAUSE_TOO_LARGE = 4, /* 413 content_too_large */
+    USHER_BECAUSE_SERVICE = 5,   /* 503 module_service: a sub-request was needed and failed */
 };
 
 enum usher_level {
@@ -742,8 +746,10 @@ static inline bool usher_ask(struct usher_exchange *x, const struct usher_questi
     return x->host->ask(x, question, answer, resumed, arg);
 }
 
-/* [Q R] *response is filled when `resumed` is called. With request->forget both may be NULL, and nothing is waited for. False:
- * not such a service. */
+/* [Q R; with forget also U B] *response is filled when `resumed` is called, and must live until then (usher_alloc). With
+ * request->forget both may be NULL, and nothing is waited for. False: not a service of this module's settings, nor the exchange's
+ * own; or a request that makes no sense (a body of more than 1 MiB, too); or too many at once (16 of one exchange; of forgotten
+ * ones 256, or 32 MiB of their bodies, of one worker). A service that is gone or away is a response. */
 static inline bool usher_subrequest(struct usher_exchange *x, const struct usher_request *request,
                                     struct usher_response *response, usher_resumed resumed,
                                     void *arg)

@@ -168,6 +168,7 @@ static void write_latency(const struct counters *sum, struct buf *to)
 
 static void write_workers(const struct metrics *m, struct buf *to)
 {
+    static const char *const ends[] = { "answered", "failed", "cut", "refused" };
     const struct counters *sum = &m->sum;
 
     write_requests(sum, to);
@@ -178,6 +179,10 @@ static void write_workers(const struct metrics *m, struct buf *to)
 
         one(to, row->name, row->type, row->says, counter_read(at));
     }
+    head(to, "usher_subrequests_total", "counter",
+         "Requests that modules made by themselves, by how they ended.");
+    for (unsigned i = 0; i < SUBREQUEST_ENDS; i++)
+        labelled(to, "usher_subrequests_total", "end", ends[i], counter_read(&sum->subrequests[i]));
     head(to, "usher_upstream_connections", "gauge", "Connections to endpoints.");
     labelled(to, "usher_upstream_connections", "state", "idle", counter_read(&sum->upstreams_idle));
     labelled(to, "usher_upstream_connections", "state", "busy", counter_read(&sum->upstreams_busy));

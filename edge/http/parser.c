@@ -339,6 +339,25 @@ struct str parser_method_name(uint8_t method)
     return str_from(llhttp_method_name((llhttp_method_t)method));
 }
 
+bool parser_method_number(struct str name, uint8_t *method)
+{
+    static const struct {
+        const char *name;
+        uint8_t number;
+    } rows[] = {
+#define ROW(number, name, text) { #text, HTTP_##name },
+        HTTP_METHOD_MAP(ROW)
+#undef ROW
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        *method = rows[i].number;
+        if (str_equals(name, str_from(rows[i].name)))
+            return rows[i].number != HTTP_CONNECT;
+    }
+    return false;
+}
+
 bool parser_method_is_idempotent(uint8_t method)
 {
     return method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS ||

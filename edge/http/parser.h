@@ -56,6 +56,8 @@ enum parse_result parser_body(struct parser *p, const char *bytes, size_t len, s
 
 /* "GET"; for head->method. */
 struct str parser_method_name(uint8_t method);
+/* The number of a method, but CONNECT; false: llhttp does not know it. */
+bool parser_method_number(struct str name, uint8_t *method);
 bool parser_method_is_idempotent(uint8_t method); /* RFC 9110 9.2.2 */
 
 const char *parser_library_version(void);

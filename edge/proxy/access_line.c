@@ -37,8 +37,9 @@ void access_line_fault(struct exchange *x)
         return;
     }
     client = x->session ? x->client->client_ip(x->session) : STR("");
-    log_line(row->level, "fault", "fault=%s blame=%s status=%u host=%s path=%s client=" STR_FMT,
-             row->name, fault_blame_name(row->blame), row->status,
+    log_line(row->level, x->client->own ? "subrequest_fault" : "fault",
+             "fault=%s blame=%s status=%u host=%s path=%s client=" STR_FMT, row->name,
+             fault_blame_name(row->blame), row->status,
              log_quote(str_slice(x->target.host, x->target.host_len), host, sizeof(host)),
              log_quote(x->path.ptr ? x->path : STR(""), path, sizeof(path)), STR_ARG(client));
 }

@@ -9,6 +9,16 @@
 
 #define LATENCY_BUCKETS 14
 
+/* How a module's sub-request ended: with a response, with a fault, cut since nobody waits any more;
+ * or was not begun, since too many were under way. */
+enum subrequest_end {
+    SUBREQUEST_ANSWERED,
+    SUBREQUEST_FAILED,
+    SUBREQUEST_CUT,
+    SUBREQUEST_REFUSED,
+    SUBREQUEST_ENDS
+};
+
 typedef atomic_uint_fast64_t counter; /* rule zero: a typedef, so that the board reads as a list */
 
 struct counters {
@@ -22,6 +32,7 @@ struct counters {
     counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
     counter upstream_connects, upstream_reuses, retries;
     counter accept_pauses;
+    counter subrequests[SUBREQUEST_ENDS];
     counter regexes_given_up; /* matchings of which one could not be tried to its end */
     counter hosts_held, waiting_lookups;
     counter applied_round; /* of the last changes this worker has applied */

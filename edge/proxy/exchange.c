@@ -86,9 +86,11 @@ void exchange_end(struct exchange *x)
     list_remove(&x->waiter.node);
     if (x->modules != NULL)
         modules_done(x);
-    counter_add(&w->counters->requests[x->status / 100], 1);
-    counters_latency(w->counters, clock_now_ns() - x->begun_ns);
-    access_line_write(x);
+    if (!x->client->own) {
+        counter_add(&w->counters->requests[x->status / 100], 1);
+        counters_latency(w->counters, clock_now_ns() - x->begun_ns);
+        access_line_write(x);
+    }
     unpin(x);
     x->step = STEP_ENDED;
     x->session = NULL;
@@ -116,7 +118,7 @@ static void recycle(struct exchange *x)
     head_clear(&x->request);
     head_clear(&x->response);
     x->target.host_len = 0;
-    x->path = (struct str){ NULL, 0 };
+    x->path = x->host_sent = (struct str){ NULL, 0 };
     x->site = NULL;
     x->tenant = NULL;
     x->routes = NULL;
@@ -149,7 +151,8 @@ void exchange_reap(struct worker *w)
 static void take_fault(struct exchange *x, enum fault fault)
 {
     x->fault = fault;
-    counter_add(&x->w->counters->faults[fault], 1);
+    if (!x->client->own)
+        counter_add(&x->w->counters->faults[fault], 1);
     access_line_fault(x);
     if (x->upstream == NULL)
         return;
@@ -503,4 +506,11 @@ void exchange_start(struct exchange *x)
     } else {
         exchange_run(x);
     }
+}
+
+void exchange_start_own(struct exchange *x)
+{
+    x->request_whole = x->request.body == BODY_NONE;
+    x->step = STEP_CHOOSE;
+    exchange_run(x);
 }

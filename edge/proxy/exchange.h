@@ -19,6 +19,8 @@ struct module_run;
 /* What an exchange asks of its client's connection. None of these calls back into the exchange
  * before it returns. */
 struct client_side {
+    bool
+        own; /* the edge asks by itself (module_subrequest.c): no client's request, in no such figure */
     /* A response head; `interim` ones (1xx) have no body and are followed by another head. */
     void (*send_head)(void *session, const struct head *head, bool interim);
     void (*send_body)(void *session, const char *bytes, size_t len); /* borrowed until flush */
@@ -83,6 +85,7 @@ struct exchange {
     const struct action *action;    /* the route's, or a `to` */
     const struct service *balanced; /* service, or the unnamed one of `action` */
     struct str path_sent;           /* to the endpoint */
+    struct str host_sent;           /* of the edge's own requests; len 0: as the client says */
     char *path_made;                /* heap: path_sent, where it was rewritten; NULL */
     uint32_t timeout_ms;            /* of the endpoint, instead of --response-timeout */
     const struct endpoint *endpoint;
@@ -108,6 +111,8 @@ struct exchange {
 struct exchange *exchange_new(struct worker *w, const struct client_side *client, void *session);
 /* The head is whole and right: bytes stand at request.base. Takes a copy, and runs. */
 void exchange_start(struct exchange *x);
+/* The edge's own: its request's head, target, paths, service and timeout are set. Runs. */
+void exchange_start_own(struct exchange *x);
 void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len);
 void exchange_on_request_end(struct exchange *x, struct str trailers);
 void exchange_flush_request(struct exchange *x);     /* after each read that gave body */

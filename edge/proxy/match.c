@@ -132,6 +132,18 @@ enum fault match_choose(struct exchange *x, uint32_t slot)
     return fault;
 }
 
+enum fault match_own(struct exchange *x, const struct exchange *parent, uint32_t slot)
+{
+    if (parent->tenant != NULL) {
+        uint32_t tenant = parent->tenant->object.ref.slot;
+
+        x->tenant = (struct tenant *)sites_pin(&x->w->sites, OBJECT_TENANT, tenant);
+        if (x->tenant == NULL || strcmp(x->tenant->id, parent->tenant->id) != 0)
+            return FAULT_tenant_gone;
+    }
+    return pin_service(x, slot);
+}
+
 /* --- rules --- */
 
 static struct str nth_header(void *owner, struct str name, unsigned n)

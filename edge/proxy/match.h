@@ -19,6 +19,9 @@ bool match_is_sites(const struct exchange *x);
 /* Goes to the service in this slot instead; else the fault it comes to, and nothing is changed. */
 enum fault match_choose(struct exchange *x, uint32_t slot);
 
+/* Pins, for a request of the edge's own, the tenant of the one at hand and the service in this slot. */
+enum fault match_own(struct exchange *x, const struct exchange *parent, uint32_t slot);
+
 /* Of a maintenance: seconds for Retry-After; the page, ptr NULL when there is none. */
 uint32_t match_retry_after(const struct exchange *x);
 struct str match_page(const struct exchange *x);

@@ -352,7 +352,7 @@ static bool may_rewrite(const struct module_run *run)
     return run->hook == HOOK_REQUEST || run->hook == HOOK_UPSTREAM;
 }
 
-static bool is_visible(struct usher_text t)
+bool module_text_is_visible(struct usher_text t)
 {
     for (size_t i = 0; i < t.len; i++)
         if ((unsigned char)t.ptr[i] <= ' ' || t.ptr[i] == 0x7f || t.ptr[i] == '#')
@@ -365,7 +365,7 @@ static bool rewrite_path(struct usher_exchange *o, struct usher_text to)
     struct module_run *run = run_of(o);
     struct usher_text kept;
 
-    if (!may_rewrite(run) || to.len == 0 || to.ptr[0] != '/' || !is_visible(to) ||
+    if (!may_rewrite(run) || to.len == 0 || to.ptr[0] != '/' || !module_text_is_visible(to) ||
         memchr(to.ptr, '?', to.len) != NULL || to.len > run->x->w->settings->max_url_bytes)
         return false;
     kept = usher_copy(o, to);
@@ -381,7 +381,8 @@ static bool rewrite_query(struct usher_exchange *o, struct usher_text to)
     struct module_run *run = run_of(o);
     struct usher_text kept = { NULL, 0 };
 
-    if (!may_rewrite(run) || !is_visible(to) || to.len > run->x->w->settings->max_url_bytes)
+    if (!may_rewrite(run) || !module_text_is_visible(to) ||
+        to.len > run->x->w->settings->max_url_bytes)
         return false;
     if (to.ptr != NULL && (kept = usher_copy(o, to)).ptr == NULL)
         return false;
@@ -396,7 +397,8 @@ static bool rewrite_host(struct usher_exchange *o, struct usher_text to)
     char normal[TARGET_HOST_MAX + 1];
     struct usher_text kept;
 
-    if (!may_rewrite(run) || !is_visible(to) || target_normal_host(str_of(to), normal) == 0)
+    if (!may_rewrite(run) || !module_text_is_visible(to) ||
+        target_normal_host(str_of(to), normal) == 0)
         return false;
     kept = usher_copy(o, to);
     run->host_sent = str_of(kept);

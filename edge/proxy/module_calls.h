@@ -40,5 +40,7 @@ bool module_subrequest(struct usher_exchange *o, const struct usher_request *req
 /* The slot of a handle that the module at hand may use. */
 bool module_service_slot(const struct module_run *run, uint64_t handle, uint32_t *slot);
 uint64_t module_own_service(const struct module_run *run); /* 0: none */
+/* No spaces, control characters or '#': may stand in a target. */
+bool module_text_is_visible(struct usher_text t);
 
 #endif

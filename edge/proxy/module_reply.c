@@ -115,7 +115,8 @@ enum usher_result module_fault(struct usher_exchange *o, enum usher_because beca
                                          [USHER_BECAUSE_STORE] = FAULT_module_store,
                                          [USHER_BECAUSE_TIMEOUT] = FAULT_module_timeout,
                                          [USHER_BECAUSE_DENIED] = FAULT_denied,
-                                         [USHER_BECAUSE_TOO_LARGE] = FAULT_content_too_large };
+                                         [USHER_BECAUSE_TOO_LARGE] = FAULT_content_too_large,
+                                         [USHER_BECAUSE_SERVICE] = FAULT_module_service };
 
     if ((unsigned)because < sizeof(faults) / sizeof(faults[0]))
         run_of(o)->fault = faults[because];

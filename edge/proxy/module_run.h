@@ -156,6 +156,7 @@ void modules_pending_done(struct module_pending *p);
 
 /* What control has answered: frees the mail. */
 void module_ask_answered(struct worker *w, struct ask_mail *mail);
+void modules_cut_subrequests(struct worker *w); /* those that nobody waits for, too */
 void modules_stop_waiting(struct module_run *run);
 void *modules_alloc(struct module_run *run, size_t bytes); /* zeroed; NULL */
 extern const struct usher_host modules_host;

@@ -366,6 +366,8 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
     }
     if (x->modules != NULL)
         modules_shape_request(x, &out);
+    if (x->host_sent.len > 0)
+        out.host = x->host_sent;
     g->text_len = serializer_request(g->text, g->text_room, &x->request, &out);
     return g->text_len > 0;
 }

@@ -93,7 +93,7 @@ static void tell_drained(struct worker *w)
 {
     struct drained_mail *mail;
 
-    if (!w->draining || w->drained || w->session_count > 0)
+    if (!w->draining || w->drained || w->session_count > 0 || w->subrequest_count.all > 0)
         return;
     w->drained = true;
     mail = check_alloc(sizeof(*mail));
@@ -108,6 +108,11 @@ void worker_session_gone(struct worker *w)
     counter_sub(&w->counters->clients_open, 1);
     atomic_fetch_add_explicit(&w->shared->client_room, 1, memory_order_relaxed);
     resume_accepting(w);
+    tell_drained(w);
+}
+
+void worker_subrequest_gone(struct worker *w)
+{
     tell_drained(w);
 }
 
@@ -129,6 +134,7 @@ static void stop(struct worker *w)
         listener_close(&w->listeners[i], false);
     LIST_EACH (node, after, &w->sessions)
         session_cut(LIST_ITEM(node, struct session, node));
+    modules_cut_subrequests(w);
     upstream_pool_close_all(&w->pool);
     w->stopping = true;
     loop_stop(&w->loop);
@@ -234,6 +240,7 @@ static void prepare(struct worker *w)
     upstream_pool_init(&w->pool);
     module_watch_init(&w->modules, w->shared->modules);
     list_init(&w->spare_runs);
+    list_init(&w->subrequests);
     random_init(&w->random);
     w->route_scratch = route_scratch_new();
     w->path_form = check_alloc(4 * (size_t)s->max_url_bytes + 1);

@@ -49,7 +49,12 @@ struct worker {
     unsigned spare_count;
     struct list spare_runs; /* of modules, kept for reuse */
     unsigned spare_run_count;
-    unsigned asks_open; /* questions of modules that have not come back */
+    unsigned asks_open;      /* questions of modules that have not come back */
+    struct list subrequests; /* of modules; begun or about to */
+    struct subrequest_count {
+        unsigned all, forgotten;
+        size_t forgotten_bytes;
+    } subrequest_count;
     struct module_watch modules;
     char *file_room; /* a piece of a file on its way; NULL: none was sent yet */
     struct turn_end reap;
@@ -68,5 +73,7 @@ struct worker {
 struct str worker_date(struct worker *w);
 /* A client connection ended: its place is free. */
 void worker_session_gone(struct worker *w);
+/* A sub-request ended: what drains may be drained. */
+void worker_subrequest_gone(struct worker *w);
 
 #endif

@@ -121,6 +121,7 @@ SCENARIO(admin, metrics_are_prometheus_text_and_name_all_that_was_promised)
         "usher_upstream_reuses_total",
         "usher_retries_total",
         "usher_accept_pauses_total",
+        "usher_subrequests_total{end=\"answered\"}",
         "usher_store_up",
         "usher_store_suspect",
         "usher_store_regressed",
