@@ -7,6 +7,17 @@
 
 #include "module_host/chain.h"
 
+/* Any service may be named, and none is looked up. */
+static inline bool judged_service(void *owner, struct str name, uint32_t *index,
+                                  const char **expected)
+{
+    (void)owner;
+    (void)name;
+    (void)expected;
+    *index = 0;
+    return true;
+}
+
 /* NULL: `sentence` says where and why. The chain goes before the registry. */
 static inline struct chain *judged_by(struct module_registry *registry, const char *tenant,
                                       const char *text, char sentence[400])
@@ -14,7 +25,8 @@ static inline struct chain *judged_by(struct module_registry *registry, const ch
     struct module_host modules;
     struct chain_scope scope = { .modules = &modules,
                                  .tenant = tenant ? str_from(tenant) : str_slice(NULL, 0),
-                                 .whose = STR("a host without a tenant") };
+                                 .whose = STR("a host without a tenant"),
+                                 .service = judged_service };
     struct chain_error error;
     size_t at = 0;
     struct chain *chain;
