@@ -3,10 +3,11 @@
  *     redis-cli HSET usher:tenant:acme modules 'basic_auth(users=users realm=Staff)'
  *     redis-cli HSET usher:t:acme:users jane "$(mkpasswd -m bcrypt)"
  */
+#include "basic_auth.h"
+
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#include "basic_auth.h"
 
 enum { USERS, REALM, USER_HEADER, PASS, CACHE, OUTAGE, ROWS };
 enum { ACCEPTED, REFUSED, CACHED, JUDGED, BUSY, METRICS };
@@ -319,10 +320,15 @@ static void take_hash(struct usher_exchange *x, const struct basic_auth *b, stru
         basic_auth_set_decoy(b->shared, a->hash);
         return;
     }
-    if (hash.ptr != NULL)
-        usher_log(x, USHER_LOG_WARN,
-                  "a user's hash is not one that can be used: expected what crypt(3) makes, "
-                  "$2b$ (cost up to 14), $y$, $6$ or $5$");
+    if (hash.ptr != NULL) {
+        char sentence[BASIC_AUTH_USER_MAX + 120];
+
+        snprintf(
+            sentence, sizeof(sentence),
+            "the hash of %s: expected what crypt(3) makes: $2b$ (cost up to 14), $y$, $6$, $5$",
+            a->login.user);
+        usher_log(x, USHER_LOG_WARN, sentence);
+    }
     a->is_decoy = true;
     basic_auth_decoy(b->shared, a->hash);
 }
@@ -339,7 +345,11 @@ static enum usher_result on_hash(struct usher_exchange *x, const void *compiled,
         return end(a, usher_fault(x, USHER_BECAUSE_STORE));
     }
     if (a->answer.state != USHER_ANSWER_GOOD) {
-        usher_log(x, USHER_LOG_ERROR, "users: the key is no hash");
+        char sentence[200];
+
+        snprintf(sentence, sizeof(sentence), "users: %.*s", (int)a->answer.values[0].len,
+                 a->answer.values[0].ptr);
+        usher_log(x, USHER_LOG_WARN, sentence);
         return end(a, USHER_FAULT);
     }
     take_hash(x, b, a);

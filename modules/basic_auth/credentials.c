@@ -117,15 +117,13 @@ bool basic_auth_is_hash(struct usher_text hash)
 
 bool basic_auth_judge(const struct usher_host *host, const char *password, const char *hash)
 {
-    struct crypt_data *room = calloc(1, sizeof(*room)); /* 32 KiB */
-    const char *made;
-    bool good;
+    void *room = NULL;
+    int size = 0;
+    const char *made = crypt_ra(password, hash, &room, &size);
+    bool good = made != NULL && usher_equal(host, usher_text(made), usher_text(hash));
 
-    if (room == NULL)
-        return false;
-    made = crypt_r(password, hash, room);
-    good = made != NULL && usher_equal(host, usher_text(made), usher_text(hash));
-    basic_auth_wipe(room, sizeof(*room));
+    if (room != NULL)
+        basic_auth_wipe(room, (size_t)size);
     free(room);
     return good;
 }

@@ -428,7 +428,7 @@ static void log_key(struct usher_exchange *x, const struct jwt *j, const char *w
     char sentence[300];
 
     snprintf(sentence, sizeof(sentence), "%.*s: %s", (int)(where.len < 120 ? where.len : 120),
-             where.ptr, why);
+             where.ptr, why != NULL ? why : "Redis refuses it");
     usher_log(x, USHER_LOG_WARN, sentence);
 }
 
@@ -451,7 +451,7 @@ static enum usher_result on_answer(struct usher_exchange *x, const void *compile
     if (a->answer.state == USHER_ANSWER_AWAY)
         return end_fetch(x, j, a, JWT_STORE_AWAY, NULL);
     if (a->answer.state != USHER_ANSWER_GOOD) {
-        log_key(x, j, "expected a text (SET)");
+        log_key(x, j, usher_copy(x, a->answer.values[0]).ptr);
         return end_fetch(x, j, a, JWT_WRONG, NULL);
     }
     value = a->answer.values[0];

@@ -1,9 +1,9 @@
-/* test_basic_auth.c -- what clients say, which hashes are taken, who is remembered. */
+/* test_unit_basic_auth.c -- what clients say, which hashes are taken, who is remembered. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "modules/basic_auth/basic_auth.h"
+#include "basic_auth.h"
 #include "proxy/module_run.h"
 
 static bool read_login(const char *value, struct basic_auth_login *login)
@@ -57,24 +57,27 @@ Test(basic_auth, credentials_that_are_not_well_formed_are_none)
     cr_expect(!basic_auth_read(&modules_host, (struct usher_text){ NULL, 0 }, &login));
 }
 
-/* "aaa" in base64 is YWFh; so many of them, and then the colon: an odd end, of a name or a password that is too long. */
+/* `before`, so many times YWFh (aaa), `after`. */
+static const char *threes(char value[1200], const char *before, unsigned count, const char *after)
+{
+    int at = snprintf(value, 1200, "%s", before);
+
+    for (unsigned i = 0; i < count; i++)
+        at += snprintf(value + at, 1200 - (size_t)at, "YWFh");
+    snprintf(value + at, 1200 - (size_t)at, "%s", after);
+    return value;
+}
+
 Test(basic_auth, credentials_are_bounded)
 {
     char value[1200];
     struct basic_auth_login login;
 
-    for (unsigned threes = 1; threes < 250; threes++) {
-        size_t at = (size_t)sprintf(value, "Basic ");
-
-        for (unsigned i = 0; i < threes; i++)
-            at += (size_t)sprintf(value + at, "YWFh");
-        sprintf(value + at, "Ojpi"); /* ::b */
-        cr_expect_eq(read_login(value, &login), 3 * threes <= BASIC_AUTH_USER_MAX, "%u", threes);
-        at = (size_t)sprintf(value, "Basic YTph"); /* a:a */
-        for (unsigned i = 0; i < threes; i++)
-            at += (size_t)sprintf(value + at, "YWFh");
-        cr_expect_eq(read_login(value, &login), 3 * threes + 1 <= BASIC_AUTH_PASSWORD_MAX, "%u",
-                     threes);
+    for (unsigned n = 1; n < 250; n++) {
+        cr_expect_eq(read_login(threes(value, "Basic ", n, "Ojpi"), &login), /* ::b */
+                     3 * n <= BASIC_AUTH_USER_MAX, "%u", n);
+        cr_expect_eq(read_login(threes(value, "Basic YTph", n, ""), &login), /* a:a */
+                     3 * n + 1 <= BASIC_AUTH_PASSWORD_MAX, "%u", n);
     }
 }
 
