@@ -196,7 +196,8 @@ enum usher_ask_kind {
 };
 
 /* A question to Redis. The key must begin with usher:t:<tenant>: (with the edge's own prefix), of the tenant at hand; with
- * less it is taken to be the rest of such a key: `users` is usher:t:acme:users. At most 16 args and 16 KiB in all. */
+ * less it is taken to be the rest of such a key: `users` is usher:t:acme:users. At most 16 args and 16 KiB in all. Who asks
+ * what is being asked at that moment shares its answer; counters are added to once for each who asks. */
 struct usher_question {
     uint32_t kind; /* enum usher_ask_kind */
     struct usher_text key;
@@ -211,7 +212,7 @@ enum usher_answer_state {
     USHER_ANSWER_AWAY =
         1, /* Redis is away, slow or busy: nothing is known. usher_fault(x, USHER_BECAUSE_STORE) fits */
     USHER_ANSWER_WRONG =
-        2, /* Redis refused, such as for a key of another type; values[0] is its sentence */
+        2, /* Redis refused, as for a key of another type, or it is longer than 64 KiB; values[0] is the sentence */
 };
 
 /* Lives as long as the exchange. */

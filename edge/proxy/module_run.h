@@ -154,6 +154,8 @@ bool modules_pend(struct module_run *run, struct module_pending *p, usher_resume
 /* It has come. Takes it out, and resumes the exchange if that is what it waits for. */
 void modules_pending_done(struct module_pending *p);
 
+void module_asks_init(struct worker *w);
+void module_asks_free(struct worker *w); /* when no worker runs, and before control frees mails */
 /* What control has answered: frees the mail. */
 void module_ask_answered(struct worker *w, struct ask_mail *mail);
 void modules_cut_subrequests(struct worker *w); /* those that nobody waits for, too */

@@ -241,6 +241,7 @@ static void prepare(struct worker *w)
     module_watch_init(&w->modules, w->shared->modules);
     list_init(&w->spare_runs);
     list_init(&w->subrequests);
+    module_asks_init(w);
     random_init(&w->random);
     w->route_scratch = route_scratch_new();
     w->path_form = check_alloc(4 * (size_t)s->max_url_bytes + 1);
@@ -298,6 +299,7 @@ void worker_join(struct worker *w)
     free(w->file_room);
     buf_free(&w->access_lines);
     module_watch_free(&w->modules);
+    module_asks_free(w);
     free(w->counters);
     free(w);
 }

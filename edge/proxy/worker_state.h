@@ -2,6 +2,7 @@
 #ifndef PROXY_WORKER_STATE_H
 #define PROXY_WORKER_STATE_H
 
+#include "base/map.h"
 #include "base/random.h"
 #include "http/parser.h"
 #include "net/listener.h"
@@ -49,6 +50,7 @@ struct worker {
     unsigned spare_count;
     struct list spare_runs; /* of modules, kept for reuse */
     unsigned spare_run_count;
+    struct map asks;         /* struct module_ask: those that may be shared, by what they ask */
     unsigned asks_open;      /* questions of modules that have not come back */
     struct list subrequests; /* of modules; begun or about to */
     struct subrequest_count {
