@@ -13,10 +13,10 @@ static bool reserve(struct head *h, struct head_text *t, size_t more)
     size_t room = t->len + more;
     char *bigger;
 
-    if (t->ptr != NULL && room <= t->room)
-        return true;
     if (room > t->most)
         return false;
+    if (t->ptr != NULL && room <= t->room)
+        return true;
     room += ROOM_LEAST + t->len / 2;
     bigger = t->alloc(t->owner, room);
     if (bigger == NULL)
@@ -29,6 +29,30 @@ static bool reserve(struct head *h, struct head_text *t, size_t more)
     return true;
 }
 
+void head_edit_recount(struct head *h)
+{
+    memset(h->known, 0, sizeof(h->known));
+    for (uint16_t i = 0; i < h->count; i++)
+        h->known[h->fields[i].id] = (uint16_t)(i + 1);
+}
+
+/* Fields that Connection names go no further. They go before anything is added, so that whoever wrote
+ * Connection cannot take away what is added here by naming it. */
+static void drop_named(struct head *h)
+{
+    uint16_t kept = 0;
+
+    if (!h->connection_names_fields)
+        return;
+    for (uint16_t i = 0; i < h->count; i++)
+        if (h->fields[i].id == FIELD_CONNECTION ||
+            !head_lists(h, FIELD_CONNECTION, head_name(h, &h->fields[i])))
+            h->fields[kept++] = h->fields[i];
+    h->count = kept;
+    h->connection_names_fields = false;
+    head_edit_recount(h);
+}
+
 bool head_edit_own(struct head *h, struct head_text *t)
 {
     if (t->ptr != NULL && h->base == t->ptr)
@@ -36,13 +60,6 @@ bool head_edit_own(struct head *h, struct head_text *t)
     t->ptr = NULL;
     t->len = h->bytes;
     return reserve(h, t, 0);
-}
-
-void head_edit_recount(struct head *h)
-{
-    memset(h->known, 0, sizeof(h->known));
-    for (uint16_t i = 0; i < h->count; i++)
-        h->known[h->fields[i].id] = (uint16_t)(i + 1);
 }
 
 bool head_edit_add(struct head *h, struct head_text *t, struct str name, struct str value)
@@ -53,6 +70,7 @@ bool head_edit_add(struct head *h, struct head_text *t, struct str name, struct 
 
     if (name.len > UINT16_MAX || !head_edit_own(h, t) || !reserve(h, t, bytes))
         return false;
+    drop_named(h);
     f = head_add(h, t->most_fields);
     if (f == NULL)
         return false;

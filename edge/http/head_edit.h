@@ -17,7 +17,8 @@ struct head_text {
 
 /* The head stands in the owner's memory from now on. */
 bool head_edit_own(struct head *h, struct head_text *t);
-/* One field more, at the end. False: too many, too large, or no memory. */
+/* One field more, at the end; it stays even if Connection names it. False: too many, too large, or no
+ * memory. */
 bool head_edit_add(struct head *h, struct head_text *t, struct str name, struct str value);
 /* All fields of that name, in any case. */
 void head_edit_remove(struct head *h, struct str name);
