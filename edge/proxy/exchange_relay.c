@@ -12,6 +12,9 @@
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
 
+/* Of a body that is replaced: so much is read to its end, so that the connection can serve on. */
+#define DISCARD_MOST (256u * 1024)
+
 bool exchange_sends_chunks(const struct exchange *x)
 {
     return x->request_framing == FRAMED_AS_READ ? x->request.body == BODY_CHUNKED
@@ -175,16 +178,39 @@ static bool give_response(struct exchange *x)
     return true;
 }
 
+/* The client has all that it gets, in place of what the endpoint still sends. */
+static void end_without_endpoint(struct exchange *x)
+{
+    if (x->upstream != NULL)
+        upstream_close(x->upstream);
+    x->upstream = NULL;
+    modules_give_response(x);
+    x->client->finish(x->session, STR(""));
+    exchange_end(x);
+}
+
+static bool is_long_to_discard(const struct exchange *x)
+{
+    return x->modules != NULL && x->modules->discards &&
+           (x->response.body == BODY_UNTIL_CLOSE || x->response_body_bytes > DISCARD_MOST);
+}
+
 void exchange_flush_response(struct exchange *x)
 {
     if (!give_response(x))
         return;
+    if (is_long_to_discard(x)) {
+        end_without_endpoint(x);
+        return;
+    }
     if (!x->client->flush(x->session)) {
         lose_client(x);
         return;
     }
-    if (x->modules != NULL)
+    if (x->modules != NULL) {
         modules_given(x, USHER_RESPONSE);
+        modules_keep_head(x);
+    }
     if (x->client->is_blocked(x->session))
         pause_upstream(x);
 }
@@ -214,6 +240,8 @@ static void go_on_with_response(struct exchange *x)
     run->held = (struct buf){ 0 };
     if (held.len > 0)
         modules_response_body(x, held.ptr, held.len);
+    if (run->held_end && x->upstream_paused) /* as it was when its response came to its end */
+        conn_read(&x->upstream->conn, true);
     if (run->held_end)
         exchange_on_response_end(x, str_slice(run->held_trailers.ptr, run->held_trailers.len));
     else
@@ -243,6 +271,10 @@ static bool may_retry(const struct exchange *x)
 void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
 {
     x->upstream = NULL;
+    if (x->modules != NULL && x->modules->discards) {
+        end_without_endpoint(x);
+        return;
+    }
     if (!stale || fault != FAULT_response_closed || !may_retry(x)) {
         exchange_fault(x, fault);
         return;

@@ -80,6 +80,8 @@ bool module_send(struct usher_exchange *o, const char *bytes, size_t len)
 
     if (run->hook != HOOK_BODY || run->deferred != FAULT_NONE)
         return false;
+    if (len == 0)
+        return true;
     module_watch_end(watch, row, run->x->w->settings->module_stall_ms);
     good = feed(run, run->side, run->at + 1, bytes, len, false);
     module_watch_go_on(watch, row);
@@ -106,7 +108,8 @@ void modules_response_end(struct exchange *x)
 {
     struct module_run *run = x->modules;
 
-    if (run->takes[USHER_RESPONSE] && !run->discards && !run->holding)
+    if (run->takes[USHER_RESPONSE] && run->deferred == FAULT_NONE && !run->discards &&
+        !run->holding)
         feed(run, USHER_RESPONSE, 0, "", 0, true);
 }
 
@@ -132,12 +135,18 @@ void modules_give_response(struct exchange *x)
 
 void modules_request_body(struct exchange *x, const char *bytes, size_t len)
 {
-    feed(x->modules, USHER_REQUEST, 0, bytes, len, false);
+    if (x->modules->deferred == FAULT_NONE)
+        feed(x->modules, USHER_REQUEST, 0, bytes, len, false);
 }
 
+/* Once, also when the request is sent again. */
 void modules_request_end(struct exchange *x)
 {
-    feed(x->modules, USHER_REQUEST, 0, "", 0, true);
+    struct module_run *run = x->modules;
+
+    if (run->deferred == FAULT_NONE && !run->request_ended)
+        feed(run, USHER_REQUEST, 0, "", 0, true);
+    run->request_ended = true;
 }
 
 void modules_give_request(struct exchange *x)

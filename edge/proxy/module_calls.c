@@ -124,27 +124,41 @@ static int hex_value(char c)
     return c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
 }
 
-/* Of a query's part, as forms write it: + is a space. */
+/* The next character of a query's part, as forms write it: + is a space. Moves *part behind it. */
+static char next_decoded(struct str *part)
+{
+    char c = part->ptr[0];
+    size_t taken = 1;
+
+    if (c == '%' && part->len > 2 && hex_value(part->ptr[1]) >= 0 && hex_value(part->ptr[2]) >= 0) {
+        c = (char)(hex_value(part->ptr[1]) * 16 + hex_value(part->ptr[2]));
+        taken = 3;
+    } else if (c == '+') {
+        c = ' ';
+    }
+    *part = str_slice(part->ptr + taken, part->len - taken);
+    return c;
+}
+
 static struct str decoded(struct module_run *run, struct str part)
 {
     char *to = modules_alloc(run, part.len + 1);
     size_t len = 0;
 
-    if (to == NULL)
-        return str_slice(NULL, 0);
-    for (size_t i = 0; i < part.len; i++) {
-        char c = part.ptr[i];
-
-        if (c == '%' && i + 2 < part.len && hex_value(part.ptr[i + 1]) >= 0 &&
-            hex_value(part.ptr[i + 2]) >= 0) {
-            c = (char)(hex_value(part.ptr[i + 1]) * 16 + hex_value(part.ptr[i + 2]));
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        to[len++] = c;
-    }
+    while (to != NULL && part.len > 0)
+        to[len++] = next_decoded(&part);
     return str_slice(to, len);
+}
+
+/* Takes no memory: a query has many parts, and who wrote it may want memory to be short. */
+static bool decodes_to(struct str part, struct str wanted)
+{
+    size_t at = 0;
+
+    while (part.len > 0)
+        if (at == wanted.len || next_decoded(&part) != wanted.ptr[at++])
+            return false;
+    return at == wanted.len;
 }
 
 static struct usher_text parameter(struct usher_exchange *o, struct usher_text name, uint32_t nth)
@@ -159,7 +173,7 @@ static struct usher_text parameter(struct usher_exchange *o, struct usher_text n
 
         if (!str_split(&value, '=', &key))
             continue;
-        if (!str_equals(decoded(run, key), str_of(name)) || nth-- > 0)
+        if (!decodes_to(key, str_of(name)) || nth-- > 0)
             continue;
         return text_of(value.ptr != NULL ? decoded(run, value) : STR(""));
     }
@@ -194,11 +208,15 @@ static const struct usher_tls *tls(struct usher_exchange *o)
 
 /* --- heads --- */
 
+/* A response's head stands where it was read, which lasts as long as the read: before a module gets to
+ * see any of it, it is copied. */
 static struct head *head_of(struct module_run *run, enum usher_side side)
 {
     if (side == USHER_REQUEST)
         return &run->x->request;
-    return run->has_response ? &run->x->response : NULL;
+    if (!run->has_response || !head_edit_own(&run->x->response, &run->response_text))
+        return NULL;
+    return &run->x->response;
 }
 
 static struct usher_text header(struct usher_exchange *o, enum usher_side side,
@@ -277,7 +295,7 @@ static uint32_t status(struct usher_exchange *o)
 {
     const struct module_run *run = run_of(o);
 
-    return run->has_response ? run->x->response.status : run->x->status;
+    return run->x->status != 0 ? run->x->status : run->has_response ? run->x->response.status : 0;
 }
 
 static bool has_no_body(uint32_t code)
@@ -462,7 +480,9 @@ static void count(struct usher_exchange *o, uint32_t metric, int64_t by)
     struct module_run *run = run_of(o);
     const struct module_row *row = link_of(run)->row;
 
-    if (metric < row->module.metric_count && metric < MODULE_METRICS_MAX)
+    if (metric >= row->module.metric_count || metric >= MODULE_METRICS_MAX)
+        return;
+    if (by > 0 || row->module.metrics[metric].kind == USHER_GAUGE)
         counter_add(&run->x->w->modules.boards[row->index].metrics[metric], (uint64_t)by);
 }
 

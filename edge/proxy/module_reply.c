@@ -29,6 +29,14 @@ static void begin(struct module_run *run, unsigned status)
     run->replaced = false;
 }
 
+void modules_forget_reply(struct module_run *run)
+{
+    run->has_response = false;
+    run->source = USHER_FROM_ENDPOINT;
+    run->body = str_slice(NULL, 0);
+    modules_drop_file(run);
+}
+
 static bool keep_body(struct module_run *run, struct str body)
 {
     char *copy = modules_alloc(run, body.len + 1);
@@ -99,8 +107,8 @@ bool module_replace_body(struct usher_exchange *o, struct usher_text type, struc
     struct module_run *run = run_of(o);
     struct head *h = &run->x->response;
 
-    if (run->hook != HOOK_RESPONSE || h->status < 200 || h->status == 204 || h->status == 304 ||
-        !head_edit_value_is_right(str_slice(type.ptr, type.len)) ||
+    if (run->hook != HOOK_RESPONSE || h->status < 200 || h->status == 204 || h->status == 205 ||
+        h->status == 304 || !head_edit_value_is_right(str_slice(type.ptr, type.len)) ||
         !keep_body(run, str_slice(body.ptr, body.len)))
         return false;
     for (unsigned i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
@@ -151,6 +159,8 @@ static void frame(struct exchange *x, uint64_t bytes)
         h->body = BODY_CHUNKED;
         return;
     }
+    if (h->status == 205) /* RFC 9110 15.3.6: it is empty */
+        bytes = 0;
     h->body = modules_has_body(x) ? BODY_LENGTH : BODY_NONE;
     h->body_bytes = bytes;
     snprintf(number, sizeof(number), "%llu", (unsigned long long)bytes);
@@ -161,7 +171,7 @@ static void frame(struct exchange *x, uint64_t bytes)
 bool modules_has_body(const struct exchange *x)
 {
     return x->request.method != HTTP_HEAD && x->response.status >= 200 &&
-           x->response.status != 204 && x->response.status != 304;
+           x->response.status != 204 && x->response.status != 205 && x->response.status != 304;
 }
 
 void modules_send_own_head(struct exchange *x, uint64_t bytes)
@@ -199,6 +209,14 @@ void modules_see_response(struct exchange *x)
     run->has_response = true;
     run->source = USHER_FROM_ENDPOINT;
     run->response_text.ptr = NULL;
+}
+
+void modules_keep_head(struct exchange *x)
+{
+    struct module_run *run = x->modules;
+
+    if (run->has_response && !head_edit_own(&x->response, &run->response_text))
+        run->has_response = false;
 }
 
 void modules_hold_end(struct exchange *x, struct str trailers)

@@ -114,7 +114,6 @@ bool modules_attach(struct exchange *x)
     text.most = x->w->limits.head_bytes;
     text.most_fields = x->w->limits.header_count;
     run->request_text = run->response_text = text;
-    run->wait_ms = MODULE_WAIT_MS;
     x->modules = run;
     return true;
 }
@@ -197,9 +196,23 @@ static hook_fn hook_of(const struct usher_module *m, enum module_hook hook)
                                    : m->on_response;
 }
 
-static bool may_wait(const struct module_run *run)
+bool modules_may_wait(const struct module_run *run)
 {
     return run->hook == HOOK_REQUEST || run->hook == HOOK_RESPONSE;
+}
+
+/* What an earlier hook started and did not wait for resumes nobody. */
+static bool is_now(const struct module_run *run, const struct module_pending *p)
+{
+    return p->call == run->call;
+}
+
+static bool is_awaited(const struct module_run *run)
+{
+    for (const struct list *node = run->pending.next; node != &run->pending; node = node->next)
+        if (is_now(run, LIST_ITEM(node, struct module_pending, node)))
+            return true;
+    return false;
 }
 
 /* What a result means here; one that a hook may not give is a fault. */
@@ -207,14 +220,16 @@ static enum modules_say judge(struct module_run *run, enum usher_result result)
 {
     switch (result) {
     case USHER_GO_ON:
+        if (run->hook == HOOK_REQUEST && run->has_response)
+            modules_forget_reply(run);
         return MODULES_GO_ON;
     case USHER_ANSWERED:
         if (run->hook == HOOK_REQUEST && run->source == USHER_FROM_MODULE)
             return MODULES_ANSWERED;
         break;
     case USHER_WAIT:
-        if (!may_wait(run) || run->pending_count == 0)
-            break; /* it would wait for ever */
+        if (!modules_may_wait(run) || !is_awaited(run))
+            break; /* it would wait for nothing */
         run->waiting = true;
         if (!timer_is_set(&run->deadline))
             timer_set(&run->x->w->loop, &run->deadline, run->wait_ms);
@@ -233,6 +248,8 @@ static enum modules_say call(struct module_run *run, hook_fn hook)
     const struct chain_link *link = run->turns[run->at].link;
     enum usher_result result;
 
+    run->call++;
+    run->wait_ms = MODULE_WAIT_MS;
     module_watch_begin(&run->x->w->modules, link->row);
     result = hook(&run->outside, link->compiled);
     module_watch_end(&run->x->w->modules, link->row, stall_ms(run->x->w));
@@ -297,6 +314,27 @@ static bool has_hook(const struct module_run *run, enum module_hook hook)
     return false;
 }
 
+/* As many and as large as the rule has them: the limits of modules are not for these. */
+static bool edit_as_rule_says(struct exchange *x)
+{
+    struct head_text *text = &x->modules->request_text;
+    struct head_text limits = *text;
+    bool good = true;
+
+    text->most = SIZE_MAX;
+    text->most_fields = UINT16_MAX;
+    for (uint32_t i = 0; good && x->route != NULL && i < x->route->edit_count; i++) {
+        const struct header_edit *e = &x->route->edits[i];
+
+        head_edit_remove(&x->request, e->name);
+        if (e->value.ptr != NULL)
+            good = head_edit_add(&x->request, text, e->name, e->value);
+    }
+    text->most = limits.most;
+    text->most_fields = limits.most_fields;
+    return good;
+}
+
 /* The head with the rule's edits; as it is here it is put back before another attempt. */
 static bool prepare_upstream(struct exchange *x)
 {
@@ -309,13 +347,8 @@ static bool prepare_upstream(struct exchange *x)
         head_edit_recount(h);
         return true;
     }
-    for (uint32_t i = 0; x->route != NULL && i < x->route->edit_count; i++) {
-        const struct header_edit *e = &x->route->edits[i];
-
-        head_edit_remove(h, e->name);
-        if (e->value.ptr != NULL && !head_edit_add(h, &run->request_text, e->name, e->value))
-            return false;
-    }
+    if (!edit_as_rule_says(x))
+        return false;
     run->upstream_begun = true;
     run->field_count = h->count;
     run->fields = modules_alloc(run, h->count * sizeof(*h->fields) + 1);
@@ -359,9 +392,9 @@ void modules_shape_request(struct exchange *x, struct request_out *out)
 bool modules_pend(struct module_run *run, struct module_pending *p, usher_resumed resumed,
                   void *arg)
 {
-    if (!may_wait(run) || run->pending_count >= MODULE_PENDING_MAX)
+    if (!modules_may_wait(run) || run->pending_count >= MODULE_PENDING_MAX)
         return false;
-    *p = (struct module_pending){ .run = run, .turn = run->at, .resumed = resumed, .arg = arg };
+    *p = (struct module_pending){ .run = run, .call = run->call, .resumed = resumed, .arg = arg };
     list_init(&p->node);
     list_append(&run->pending, &p->node);
     run->pending_count++;
@@ -388,13 +421,13 @@ void modules_pending_done(struct module_pending *p)
     list_remove(&p->node);
     p->run = NULL;
     run->pending_count--;
-    if (!run->waiting || p->turn != run->at)
+    if (!run->waiting || !is_now(run, p))
         return; /* its module has gone on without it */
     link = run->turns[run->at].link;
     module_watch_begin(&run->x->w->modules, link->row);
     result = p->resumed(&run->outside, link->compiled, p->arg);
     module_watch_end(&run->x->w->modules, link->row, stall_ms(run->x->w));
-    if (result != USHER_WAIT || run->pending_count == 0)
+    if (result != USHER_WAIT || !is_awaited(run))
         go_on(run, result);
 }
 

@@ -37,7 +37,7 @@ struct module_turn {
 struct module_pending {
     struct list node; /* of the run; alone: the exchange has ended */
     struct module_run *run;
-    unsigned turn;
+    uint32_t call; /* of a hook, that started it and may wait for it */
     usher_resumed resumed;
     void *arg;
     /* The exchange ends: frees it. NULL: it comes all the same, and finds that nobody waits. */
@@ -51,6 +51,7 @@ struct module_run {
     struct module_turn turns[MODULE_TURNS_MAX];
     unsigned count, at; /* whose turn it is */
     enum module_hook hook;
+    uint32_t call; /* counts the calls of hooks */
     bool waiting;
     bool resumed; /* `result` is what the hook that waited came to */
     enum usher_result result;
@@ -64,6 +65,7 @@ struct module_run {
     enum usher_side side; /* of the body that a hook is called for */
     bool direct;          /* what the edge answers itself is sent without them */
     bool faulted;         /* the response is a fault's: another fault is answered without modules */
+    bool request_ended;   /* its body, towards modules */
     bool upstream_begun;  /* on_upstream has been called: `fields` is as it was before */
     struct field *fields; /* of the request */
     uint16_t field_count;
@@ -114,6 +116,7 @@ void modules_shape_request(struct exchange *x, struct request_out *out);
 
 /* A response of the edge's own: kept, for step ANSWER. */
 void modules_keep_reply(struct exchange *x, const struct head *head, struct str body);
+void modules_forget_reply(struct module_run *run); /* its module has gone on without it */
 /* Will modules see the response to a fault? */
 bool modules_take_fault(struct exchange *x);
 /* Sends what was kept. MODULES_GO_ON: it is all sent, and the exchange may end; MODULES_WAIT: a file,
@@ -121,6 +124,8 @@ bool modules_take_fault(struct exchange *x);
 enum modules_say modules_send_reply(struct exchange *x);
 /* The endpoint's head is here: its modules may look at it. */
 void modules_see_response(struct exchange *x);
+/* More of it comes later: its head must not stand in what is read. */
+void modules_keep_head(struct exchange *x);
 /* While it is held back, and was whole: until then, with these trailers. */
 void modules_hold_end(struct exchange *x, struct str trailers);
 bool modules_is_sending(const struct exchange *x); /* a file, and not at its end */
@@ -148,6 +153,7 @@ void modules_given(struct exchange *x, enum usher_side side);
 
 /* --- what modules wait for --- */
 
+bool modules_may_wait(const struct module_run *run); /* its hook at hand */
 /* Counts one in; false: too many. */
 bool modules_pend(struct module_run *run, struct module_pending *p, usher_resumed resumed,
                   void *arg);

@@ -29,7 +29,7 @@ bool module_wait_most(struct usher_exchange *o, uint32_t ms)
 {
     struct module_run *run = run_of(o);
 
-    if (ms == 0 || ms > WAIT_MOST_MS)
+    if (!modules_may_wait(run) || ms == 0 || ms > WAIT_MOST_MS)
         return false;
     run->wait_ms = ms;
     if (timer_is_set(&run->deadline))
