@@ -47,6 +47,8 @@ static void dump_exchange(const struct exchange *x, struct buf *json)
         buf_add_text(json, ",\"path\":");
         buf_add_json(json, x->path);
     }
+    if (x->client->own)
+        buf_add_text(json, ",\"subrequest\":true");
     if (x->tenant != NULL) {
         buf_add_text(json, ",\"tenant\":");
         buf_add_json(json, str_from(x->tenant->id));
