@@ -202,7 +202,7 @@ packages: ## install the Debian packages that building, running and testing need
 deps: ## put the libraries that the system lacks into build/deps
 	@CC=$(CC) setup/deps $(DEPS)
 clean: ## take away what was built (build/deps, fresh, compose and servers stay; rm -rf build takes all)
-	@rm -rf $(addprefix $(BUILD)/,usher demo_origin release asan tsan check bench run.*)
+	@rm -rf $(addprefix $(BUILD)/,usher demo_origin release asan tsan check bench run.* www)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^## \([a-z ]*\): \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16

@@ -222,8 +222,10 @@ static enum modules_say send_pieces(struct exchange *x, struct module_file *f)
         say = next_piece(f, &piece);
         if (say == MODULES_FAULT)
             return cut(x->modules, FAULT_module_fault);
-        if (say == MODULES_WAIT)
+        if (say == MODULES_WAIT) {
+            flush(x, &say); /* the head: what is gathered is no longer ours after this turn */
             return say;
+        }
         give(x, f, piece);
         if (f->left == 0)
             return finish(x);
@@ -239,7 +241,7 @@ enum modules_say modules_send_file(struct exchange *x)
     struct module_run *run = x->modules;
     struct module_file *f = run->file;
 
-    if (f->reading)
+    if (f->reading || (run->sending && x->client->is_blocked(x->session)))
         return MODULES_WAIT;
     if (!run->sending) {
         modules_send_own_head(x, f->left);
