@@ -152,7 +152,8 @@ struct usher_module {
     enum usher_result (*on_request)(struct usher_exchange *x, const void *compiled);
     /* The request's head is as the endpoint will get it, but for what is said here with usher_header_*. Once for each attempt. */
     enum usher_result (*on_upstream)(struct usher_exchange *x, const void *compiled);
-    /* A response's head, of whatever source, before it is sent. */
+    /* A response's head, of whatever source, before it is sent; not 1xx. Once more when a fault takes the place of a response
+     * of which nothing has been sent. */
     enum usher_result (*on_response)(struct usher_exchange *x, const void *compiled);
     /* A piece of a body that the module took (usher_take_body). What it wants sent it says with usher_send; it may change, add
      * to or hold back what it gets, and send more at the end. `last`: the body is whole with this piece, which may be empty. */
@@ -718,13 +719,14 @@ static inline void usher_log(struct usher_exchange *x, enum usher_level level, c
     x->host->log(x, level, sentence);
 }
 
-/* [all] Adds to metrics[metric]; a gauge may go down, too. */
+/* [all] Adds to metrics[metric]; a gauge may go down, too, a counter does not. */
 static inline void usher_count(struct usher_exchange *x, uint32_t metric, int64_t by)
 {
     x->host->count(x, metric, by);
 }
 
-/* --- what takes time: each starts something, and its hook returns USHER_WAIT --- */
+/* --- what takes time: each starts something, and its hook returns USHER_WAIT; what is still to come when the hook goes on
+ * resumes nobody --- */
 
 /* [Q R] How long the exchange may wait from now on; without it, 10,000 ms. Then it ends with 504 module_timeout. */
 static inline bool usher_wait_most(struct usher_exchange *x, uint32_t ms)
@@ -759,7 +761,7 @@ static inline bool usher_subrequest(struct usher_exchange *x, const struct usher
 }
 
 /* [Q R] Runs `work` on another thread with a copy of arg's bytes, which `resumed` then gets as its arg, as `work` left it. It
- * must point to nothing that lives as long as the exchange, which may end first. */
+ * must point to nothing that lives as long as the exchange or what is compiled, which may end first. */
 static inline bool usher_job(struct usher_exchange *x, void (*work)(void *arg), const void *arg,
                              size_t bytes, usher_resumed resumed)
 {
