@@ -107,6 +107,12 @@ SCENARIO(mod_forward_auth, headers_of_the_service_are_never_the_clients_in_any_s
     expect_status(ask(&s, kept_format("%sAuthorization: good\r\n", forged)), 200);
     cr_assert_eq(message_field_count(origin_last(o)->head, "x-user"), 1);
     cr_assert_str_eq(message_field(origin_last(o)->head, "x-user"), "ann");
+    /* Nor can they be named away, as what belongs to the connection. */
+    expect_status(scene_exchange(&s, "GET / HTTP/1.1\r\nHost: a.test\r\nX-User: root\r\n"
+                                     "Authorization: good\r\nConnection: close, X-User\r\n\r\n"),
+                  200);
+    cr_assert_eq(message_field_count(origin_last(o)->head, "x-user"), 1);
+    cr_assert_str_eq(message_field(origin_last(o)->head, "x-user"), "ann");
     expect_status(ask(&s, kept_format("%sAuthorization: 500\r\n", forged)), 200);
     cr_assert_not(has(origin_last(o)->head, "root"), "not where it is open for failures, either");
     scene_end(&s);

@@ -303,3 +303,17 @@ Test(framing, ends_response_bodies_as_the_rfc_says)
         head_free(&h);
     }
 }
+
+Test(parser, methods_are_known_by_name_but_connect)
+{
+    uint8_t method;
+
+    cr_assert(parser_method_number(STR("GET"), &method));
+    cr_assert_eq(method, HTTP_GET);
+    cr_assert(parser_method_number(STR("M-SEARCH"), &method));
+    cr_assert_eq(method, HTTP_MSEARCH);
+    cr_assert_not(parser_method_number(STR("get"), &method));
+    cr_assert_not(parser_method_number(STR("GETX"), &method));
+    cr_assert_not(parser_method_number(STR(""), &method));
+    cr_assert_not(parser_method_number(STR("CONNECT"), &method));
+}
