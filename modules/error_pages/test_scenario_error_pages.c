@@ -46,6 +46,23 @@ SCENARIO(mod_error_pages, a_fault_gets_the_page_that_fits_it_best)
     scene_end(&s);
 }
 
+SCENARIO(mod_error_pages, a_tenant_that_is_closed_gets_its_page_too)
+{
+    static struct scene s;
+    struct response r;
+
+    scene_start(&s);
+    acme(&s, origin_refusing(), "");
+    scene_redis(&s, "HSET usher:t:acme:error_pages maintenance '<p>back soon' suspended '<p>pay'");
+    scene_redis(&s, "HSET usher:tenant:acme status maintenance");
+    await_get(&s, "a.test", "/", 503, "<p>back soon");
+    r = scene_get(&s, "a.test", "/");
+    cr_assert_not_null(response_field(&r, "retry-after"));
+    scene_redis(&s, "HSET usher:tenant:acme status suspended");
+    await_get(&s, "a.test", "/", 503, "<p>pay");
+    scene_end(&s);
+}
+
 SCENARIO(mod_error_pages, words_in_braces_stand_for_what_they_say_and_cannot_break_out)
 {
     static struct scene s;

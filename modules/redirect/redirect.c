@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FROM, TO, MAP, STATUS, QUERY, AWAY, ROWS };
+enum { FROM, TO, MAP, STATUS, QUERY, WAIT, AWAY, ROWS };
 
 #define TARGET_MOST 4096
 
@@ -42,6 +42,12 @@ static const struct usher_setting settings[ROWS] = {
                 .type = USHER_TYPE_SWITCH,
                 .standard = "on",
                 .meaning = "the request's query goes along" },
+    [WAIT] = { .name = "wait",
+               .type = USHER_TYPE_TIME,
+               .standard = "500ms",
+               .least = 10,
+               .most = 5000,
+               .meaning = "how long a request waits for what `map` says" },
     [AWAY] = { .name = "away",
                .type = USHER_TYPE_WORD,
                .standard = "go_on",
@@ -67,6 +73,7 @@ struct redirect {
     struct usher_text map; /* ptr NULL: none */
     uint16_t status;
     bool query, away_faults;
+    uint32_t wait_ms;
 };
 
 /* --- targets --- */
@@ -168,6 +175,7 @@ static bool compile(struct usher_compile *c, const struct usher_given *given, vo
         r->map = given[MAP].values[0].text;
     r->status = statuses[given[STATUS].values[0].number];
     r->query = given[QUERY].values[0].number;
+    r->wait_ms = (uint32_t)given[WAIT].values[0].number;
     r->away_faults = given[AWAY].values[0].number;
     if (given[TO].count != r->count)
         return given[TO].count > r->count
@@ -293,6 +301,14 @@ static enum usher_result follow(struct usher_exchange *x, const struct redirect 
     return USHER_GO_ON;
 }
 
+static enum usher_result on_late(struct usher_exchange *x, const void *compiled, void *arg)
+{
+    const struct redirect *r = compiled;
+
+    (void)arg;
+    return r->away_faults ? usher_fault(x, USHER_BECAUSE_STORE) : USHER_GO_ON;
+}
+
 static enum usher_result on_answer(struct usher_exchange *x, const void *compiled, void *arg)
 {
     const struct redirect *r = compiled;
@@ -311,7 +327,7 @@ static enum usher_result on_answer(struct usher_exchange *x, const void *compile
                  (int)(a->values[0].len < 120 ? a->values[0].len : 120), a->values[0].ptr);
         usher_log(x, USHER_LOG_WARN, sentence);
     }
-    return r->away_faults ? usher_fault(x, USHER_BECAUSE_STORE) : USHER_GO_ON;
+    return on_late(x, compiled, arg);
 }
 
 static enum usher_result look_up(struct usher_exchange *x, const struct redirect *r)
@@ -327,7 +343,11 @@ static enum usher_result look_up(struct usher_exchange *x, const struct redirect
     s->fields[0] = (struct usher_text){ both, host.len + path.len };
     s->fields[1] = path;
     q.args = s->fields;
-    return usher_ask(x, &q, &s->answer, on_answer, s) ? USHER_WAIT : USHER_GO_ON;
+    /* Longer than that timer: else the edge would end what waits with a fault. */
+    usher_wait_most(x, r->wait_ms + 5000);
+    if (!usher_ask(x, &q, &s->answer, on_answer, s))
+        return USHER_GO_ON; /* no path of that length is in there */
+    return usher_timer(x, r->wait_ms, on_late, NULL) ? USHER_WAIT : USHER_FAULT;
 }
 
 static enum usher_result on_request(struct usher_exchange *x, const void *compiled)

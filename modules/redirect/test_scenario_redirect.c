@@ -194,6 +194,25 @@ SCENARIO(mod_redirect, with_redis_away_requests_go_on_or_end_as_the_settings_say
     scene_end(&s);
 }
 
+SCENARIO(mod_redirect, a_slow_redis_holds_a_request_no_longer_than_is_said)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+
+    scene_start(&s, .flags = { "--lookup-timeout", "1m" });
+    scene_redis(&s, "HSET usher:t:acme:moved /old /new");
+    acme(&s, o, "map=moved wait=5s");
+    expect_sent(&s, "a.test", "/old", 302, "/new");
+    scene_redis(&s, "HSET usher:tenant:acme modules 'redirect(map=moved wait=50ms status=303)'");
+    await_get(&s, "a.test", "/old", 303, "");
+    redis_stop(&s.redis);
+    expect_get(&s, "a.test", "/old", 200, "one");
+    cr_assert_eq(scene_fault_count(&s, "module_timeout"), 0);
+    redis_continue(&s.redis);
+    await_get(&s, "a.test", "/old", 303, "");
+    scene_end(&s);
+}
+
 SCENARIO(mod_redirect, a_map_of_another_type_is_as_good_as_away_and_said_in_the_log)
 {
     static struct scene s;

@@ -37,6 +37,7 @@ Test(redirect, wrong_settings_are_refused_with_a_sentence)
     expect_refused("redirect(from=/a/* to=/b/*/c)", "one * at its end, or one $1");
     expect_refused("redirect(from=/a/* to=/$1/$1)", "one * at its end, or one $1");
     expect_refused("redirect(status=200 map=m)", "301, 302, 303, 307 or 308");
+    expect_refused("redirect(map=m wait=1m)", "setting wait: a time such as");
     expect_refused("redirect(map=usher:t:other:moved)", "a key of this tenant");
 }
 

@@ -5,6 +5,7 @@
  * Used by: make test.
  * Not here: Sentinel (s_sentinel.c). */
 #include "harness/cluster.h"
+#include "harness/module_build.h"
 
 #include <stdio.h>
 
@@ -62,6 +63,31 @@ SCENARIO(cluster, a_wrong_node_leads_to_the_right_one)
                                          s.options.redis, "--prefix", "{usher}:", NULL },
                        NULL, &out, &err);
     cr_assert_eq(code, 0, "usher wait: %s%s", out, err);
+    scene_end(&s);
+    cluster_end(&c);
+}
+
+SCENARIO(cluster, what_modules_ask_is_asked_where_the_slot_is)
+{
+    struct redis *owner, *other;
+
+    begin();
+    owner = cluster_owner(&c, PROBE);
+    other = other_than(owner);
+    s.options.redis = url_of(other);
+    s.options.flags[2] = "--module";
+    s.options.flags[3] = module_build(&s, "asker", "tests/modules/asker.c", "modules", "");
+    redis_say(owner, "HSET {usher}:tenant:t to %s modules asker", origin_at(origin_start("one")));
+    redis_say(owner, "SET {usher}:host:a.test tenant:t");
+    scene_edge_start(&s);
+    await_get(&s, "a.test", "/", 200, "one");
+    await_get(&s, "a.test", "/ask?kind=get&key=word", 200, "good nil");
+    redis_say(owner, "SET {usher}:t:t:word good");
+    expect_get(&s, "a.test", "/ask?kind=get&key=%7Busher%7D:t:t:word", 200, "good good");
+    expect_get(&s, "a.test", "/ask?kind=incrby&key=n&by=3&ttl=600000", 200, "good 3");
+    cluster_move(&c, PROBE, other);
+    await_get(&s, "a.test", "/ask?kind=get&key=word", 200, "good good");
+    expect_get(&s, "a.test", "/ask?kind=incrby&key=n&by=3&ttl=600000", 200, "good 6");
     scene_end(&s);
     cluster_end(&c);
 }
