@@ -135,4 +135,25 @@ void jwt_known_fetched(struct jwt_known *k, enum jwt_fetched how, struct jwt_key
 bool jwt_known_is_right(struct jwt_known *k, const uint8_t digest[32]);
 void jwt_known_remember(struct jwt_known *k, const uint8_t digest[32]);
 
+/* --- settings.c --- */
+
+#define JWT_SETTINGS 14
+
+struct jwt {
+    unsigned algs;
+    struct usher_text key;  /* in Redis; ptr NULL: a JWK Set */
+    struct usher_text path; /* of the JWK Set */
+    uint64_t service;
+    struct usher_text cookie, realm;
+    struct jwt_rules rules;
+    const struct usher_value *claims; /* name: the claim, text: the header */
+    uint32_t claim_count;
+    bool optional, pass;
+    struct jwt_known *known;
+};
+
+extern const struct usher_setting jwt_settings[JWT_SETTINGS];
+bool jwt_compile(struct usher_compile *c, const struct usher_given *given, void **compiled);
+void jwt_drop(void *compiled);
+
 #endif
