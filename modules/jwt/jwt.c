@@ -66,12 +66,15 @@ static enum usher_result refuse(struct usher_exchange *x, const struct jwt *j, c
 }
 
 /* There is no key to judge by. */
-static enum usher_result give_up(struct usher_exchange *x, enum jwt_fetched how)
+static enum usher_result give_up(struct usher_exchange *x, const struct jwt *j,
+                                 enum jwt_fetched how)
 {
     enum usher_result result;
 
     if (how == JWT_STORE_AWAY)
         return usher_fault(x, USHER_BECAUSE_STORE);
+    if (j->key.ptr == NULL)
+        return usher_fault(x, USHER_BECAUSE_SERVICE);
     result = usher_reply(x, 503, usher_text(TEXT_TYPE),
                          usher_text("the key that tokens are signed with is not to be had\n"));
     if (result == USHER_ANSWERED &&
@@ -310,7 +313,7 @@ static enum usher_result go_on(struct usher_exchange *x, const struct jwt *j, st
     case JWT_AWAY:
         break;
     }
-    return give_up(x, last);
+    return give_up(x, j, last);
 }
 
 /* --- hooks --- */

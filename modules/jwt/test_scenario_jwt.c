@@ -155,6 +155,30 @@ static char *told(struct origin *o, const char *name)
     return message_field(origin_last(o)->head, name);
 }
 
+/* --- a JWK Set --- */
+
+#define N                                                                                          \
+    "zGGtKgGLbvaaCrHbDXyrU9Oc-WDU4U7rCj1hr6neaD67ekluGrcphD78i5zeSqIiObWRaLtQiGBzAXxeL3Wz"         \
+    "7GH9x8UwP4r0LavoG1IABd2czttWD1h7pzqTvNws4L0GizVuTOnj6HjV-DQq7j3KC5-yamKgrDgL-1prKuQ4"         \
+    "h7jLTJYQwkSGbrWgshWEauDJ0lICdrCodKYTGNzunuKt1ITY-Q8Qfugk96xktE5r20_wg3S84PybtT3VdanE"         \
+    "HCaYYvnUWECkXYBMnJAH363bXTzP_-OVKsnAVL0ZU7MA-kc5p6vc5eWHhlq16ZcS6DLlkwLigpIrlBttY-AD"         \
+    "eOG6wQ"
+#define RSA_KEY "{\"kty\":\"RSA\",\"kid\":\"rsa\",\"use\":\"sig\",\"n\":\"" N "\",\"e\":\"AQAB\"}"
+#define P256_KEY(kid)                                                                              \
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"" kid "\","                                       \
+    "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","                                       \
+    "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}"
+#define ES_BY(kid) "{\"alg\":\"ES256\",\"kid\":\"" kid "\"}"
+
+static void serve_set(struct origin *idp, const char *keys)
+{
+    const char *body = kept_format("{\"keys\":[%s]}", keys);
+
+    origin_answers(idp, kept_format("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                    "Content-Length: %zu\r\n\r\n%s",
+                                    strlen(body), body));
+}
+
 /* --- tests --- */
 
 SCENARIO(mod_jwt, a_good_token_is_let_in_and_each_other_is_told_why_not)
@@ -408,5 +432,107 @@ SCENARIO(mod_jwt, settings_that_contradict_each_other_are_refused)
         expect_token(&s, good(""), 200);
         expect_status(ask(&s, NULL, ""), 401);
     }
+    scene_end(&s);
+}
+
+SCENARIO(mod_jwt, a_jwk_set_is_fetched_once_and_a_tokens_kid_says_which_key)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one"), *idp = origin_start("idp");
+
+    scene_start(&s);
+    serve_set(idp, RSA_KEY "," P256_KEY("a"));
+    scene_endpoint(&s, "idp", idp);
+    write_records(
+        &s, o, "jwt(alg=RS256 alg=ES256 jwks=/.well-known/jwks.json service=idp claim sub=X-User)");
+    expect_token(&s, rs256, 200);
+    cr_assert_str_eq(told(o, "X-User"), "jane");
+    expect_token(&s, sign_p256(ES_BY("a"), claims_for(3600, "")), 200);
+    expect_token(&s, sign_p256(ES, claims_for(3600, "")), 200); /* there is one that fits */
+    expect_token(&s, sign_p256(ES_BY("rsa"), claims_for(3600, "")), 401);
+    cr_assert_str_eq(origin_request(idp, 0)->target, "/.well-known/jwks.json");
+    cr_assert_leq(origin_requests(idp), 2); /* one for the kid of another kind */
+    cr_assert_null(message_field(origin_request(idp, 0)->head, "Authorization"));
+    scene_end(&s);
+}
+
+SCENARIO(mod_jwt, a_strange_kid_fetches_the_set_anew_but_not_again_and_again)
+{
+    static struct scene s;
+    struct origin *idp = origin_start("idp");
+
+    scene_start(&s);
+    serve_set(idp, P256_KEY("a"));
+    scene_endpoint(&s, "idp", idp);
+    write_records(&s, origin_start("one"), "jwt(alg=ES256 jwks=/jwks service=idp)");
+    expect_token(&s, sign_p256(ES_BY("a"), claims_for(3600, "")), 200);
+    cr_assert_eq(origin_requests(idp), 1);
+    serve_set(idp, P256_KEY("b"));
+    expect_token(&s, sign_p256(ES_BY("b"), claims_for(3600, "")), 200);
+    cr_assert_eq(origin_requests(idp), 2);
+    expect_token(&s, sign_p256(ES_BY("a"), claims_for(3600, "")), 401);
+    for (unsigned i = 0; i < 10; i++)
+        expect_token(&s, sign_p256(ES_BY("c"), claims_for(3600, "")), 401);
+    cr_assert_eq(origin_requests(idp), 2);
+    expect_metric(&s, FETCHES, 2);
+    scene_end(&s);
+}
+
+SCENARIO(mod_jwt, the_keys_that_are_known_serve_on_while_the_set_is_not_to_be_had)
+{
+    static struct scene s;
+    struct origin *idp = origin_start("idp");
+    const char *token = sign_p256(ES_BY("a"), claims_for(3600, ""));
+    struct response r;
+    double before;
+
+    scene_start(&s);
+    origin_answers(idp, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+    scene_endpoint(&s, "idp", idp);
+    write_records(&s, origin_start("one"), "jwt(alg=ES256 jwks=/jwks service=idp cache=100ms)");
+    r = ask(&s, token, "");
+    expect_status(r, 503);
+    cr_assert_str_eq(response_fault(&r), "module_service");
+    await(scene_logged(&s, "/jwks: the JWK Set was not to be had: 500") > 0);
+    serve_set(idp, "1,{}," P256_KEY("a"));
+    await(ask(&s, token, "").status == 200);
+    origin_answers(idp, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>");
+    await(ask(&s, token, "").status != 200 || scene_logged(&s, "/jwks: expected a JWK Set") > 0);
+    expect_token(&s, token, 200);
+    origin_stop(idp);
+    before = scene_metric(&s, FETCHES);
+    await(ask(&s, token, "").status != 200 || scene_metric(&s, FETCHES) > before);
+    expect_token(&s, token, 200);
+    scene_end(&s);
+}
+
+/* The one that fetches goes away: the others do not wait for ever. */
+SCENARIO(mod_jwt, many_wait_for_one_fetch_and_each_gets_its_answer)
+{
+    static struct scene s;
+    static struct client *c[20];
+    static struct gate gate = GATE_CLOSED;
+    struct origin *idp = origin_start("idp");
+    const char *request =
+        kept_format("GET / HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer %s\r\n\r\n",
+                    sign_p256(ES_BY("a"), claims_for(3600, "")));
+
+    scene_start(&s);
+    origin_script(idp, origin_at_gate, &gate);
+    scene_endpoint(&s, "idp", idp);
+    write_records(&s, origin_start("one"), "jwt(alg=ES256 jwks=/jwks service=idp)");
+    c[0] = scene_open(&s);
+    client_send(c[0], request);
+    await(gate_waiting(&gate) == 1);
+    for (unsigned i = 1; i < 20; i++) {
+        c[i] = scene_open(&s);
+        client_send(c[i], request);
+    }
+    serve_set(idp, P256_KEY("a"));
+    client_reset(c[0]);
+    for (unsigned i = 1; i < 20; i++)
+        expect_status(client_read(c[i]), 200);
+    cr_assert_eq(origin_requests(idp), 2);
+    gate_open(&gate);
     scene_end(&s);
 }
