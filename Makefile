@@ -170,8 +170,9 @@ format-check:
 
 bench: ## side by side with nginx, HAProxy and a bare relay
 	@setup/packages bench
-	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/bench/match
-	@USHER_BIN=$(abspath $(BUILD)/usher) MATCH_BIN=$(abspath $(BUILD)/bench/match) bench/run
+	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/bench/match $(BUILD)/bench/hooks
+	@USHER_BIN=$(abspath $(BUILD)/usher) MATCH_BIN=$(abspath $(BUILD)/bench/match) \
+		HOOKS_BIN=$(abspath $(BUILD)/bench/hooks) bench/run
 
 new-module: ## a folder for a module of your own, N=hello, with code, README and tests that pass as they are
 	@setup/new-module '$(N)'
@@ -207,10 +208,12 @@ clean: ## take away what was built (build/deps, fresh, compose and servers stay;
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p; s/^## \([a-z ]*\): \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
-$(BUILD)/bench/match: bench/match.c $(BUILD)/release/libedge.a
+# hooks.c counts what is asked of the heap.
+$(BUILD)/bench/hooks: link_bench := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(BUILD)/bench/match $(BUILD)/bench/hooks: $(BUILD)/bench/%: bench/%.c $(BUILD)/release/libedge.a
 	@mkdir -p $(@D)
 	@echo "  CC  $<"
-	@$(CC) $(CFLAGS) -O2 $(DEPS_CFLAGS) -fno-lto -o $@ $^ $(DEPS_LIBS) -lpthread -lm -ldl
+	@$(CC) $(CFLAGS) -O2 $(DEPS_CFLAGS) -fno-lto $(link_bench) -o $@ $^ $(DEPS_LIBS) -lpthread -lm -ldl
 
 $(BUILD)/demo_origin: setup/demo_origin.c
 	@mkdir -p $(@D)

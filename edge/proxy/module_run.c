@@ -243,22 +243,28 @@ static enum modules_say judge(struct module_run *run, enum usher_result result)
     return MODULES_FAULT;
 }
 
-static enum modules_say call(struct module_run *run, hook_fn hook)
+/* `next`: right behind another. */
+static enum modules_say call(struct module_run *run, hook_fn hook, bool next)
 {
     const struct chain_link *link = run->turns[run->at].link;
+    struct module_watch *watch = &run->x->w->modules;
     enum usher_result result;
 
     run->call++;
     run->wait_ms = MODULE_WAIT_MS;
-    module_watch_begin(&run->x->w->modules, link->row);
+    if (next)
+        module_watch_next(watch, link->row);
+    else
+        module_watch_begin(watch, link->row);
     result = hook(&run->outside, link->compiled);
-    module_watch_end(&run->x->w->modules, link->row, stall_ms(run->x->w));
+    module_watch_end(watch, link->row, stall_ms(run->x->w));
     return judge(run, result);
 }
 
 static enum modules_say run_hooks(struct module_run *run, enum module_hook hook)
 {
     enum modules_say say;
+    bool next = false;
 
     if (run->resumed) {
         run->resumed = false;
@@ -276,9 +282,10 @@ static enum modules_say run_hooks(struct module_run *run, enum module_hook hook)
 
         if (fn == NULL)
             continue;
-        say = call(run, fn);
+        say = call(run, fn, next);
         if (say != MODULES_GO_ON)
             return say;
+        next = true;
     }
     run->hook = HOOK_NONE;
     return MODULES_GO_ON;
