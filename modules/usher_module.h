@@ -148,7 +148,8 @@ struct usher_module {
     /* Each of these may be NULL, but not all. They are called in the order in which Redis lists the modules: those of the
      * host or its tenant first, then those of the rule. */
 
-    /* The request was matched with its rule, and nothing has been sent to anybody. */
+    /* The request was matched with its rule, and nothing has been sent to anybody. Also when nothing says where it goes: it is
+     * 404 no_route if no module answers or chooses a service. */
     enum usher_result (*on_request)(struct usher_exchange *x, const void *compiled);
     /* The request's head is as the endpoint will get it, but for what is said here with usher_header_*. Once for each attempt. */
     enum usher_result (*on_upstream)(struct usher_exchange *x, const void *compiled);

@@ -129,7 +129,7 @@ static void recycle(struct exchange *x)
     x->balanced = NULL;
     x->endpoint = NULL;
     x->upstream = NULL;
-    x->request_whole = x->response_begun = false;
+    x->unrouted = x->request_whole = x->response_begun = false;
     x->retried = x->client_paused = x->upstream_paused = false;
     x->request_framing = x->response_framing = FRAMED_AS_READ;
     x->status = 0;
@@ -258,7 +258,7 @@ static enum verdict go(struct exchange *x)
     x->step = STEP_CHOOSE;
     if (x->balanced != NULL)
         return MORE;
-    fault = reply_action(x);
+    fault = x->unrouted ? FAULT_no_route : reply_action(x);
     if (fault != FAULT_NONE)
         return fail(x, fault);
     x->step = STEP_ANSWER;
@@ -273,7 +273,8 @@ static enum verdict match(struct exchange *x)
     enum fault fault = match_request(x);
     bool has_modules = modules_attach(x);
 
-    if (fault != FAULT_NONE)
+    x->unrouted = fault == FAULT_no_route && has_modules; /* its modules may have the answer */
+    if (fault != FAULT_NONE && !x->unrouted)
         return fail(x, fault);
     if (!has_modules || !match_is_sites(x))
         return go(x);

@@ -95,6 +95,7 @@ struct exchange {
     uint64_t request_sent_bytes; /* FRAMED_LENGTH */
 
     struct head response;
+    bool unrouted;       /* nothing says where it goes, unless its modules do */
     bool request_whole;  /* its body has been read to the end */
     bool response_begun; /* a final head was given to the client */
     bool retried;

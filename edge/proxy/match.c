@@ -307,8 +307,6 @@ enum fault match_request(struct exchange *x)
         return FAULT_NONE;
     }
     x->action = find_action(x);
-    if (x->action == NULL)
-        return FAULT_no_route;
     if (!make_path(x))
         return FAULT_out_of_memory;
     x->timeout_ms = x->route != NULL ? x->route->timeout_ms : 0;
@@ -316,5 +314,5 @@ enum fault match_request(struct exchange *x)
         x->timeout_ms = SAID(x, timeout_ms);
     if (x->timeout_ms == 0)
         x->timeout_ms = x->w->settings->response_timeout_ms;
-    return find_where_to(x);
+    return x->action != NULL ? find_where_to(x) : FAULT_no_route;
 }

@@ -15,6 +15,9 @@ enum usher_result module_reply(struct usher_exchange *o, uint32_t status, struct
 bool module_replace_body(struct usher_exchange *o, struct usher_text type, struct usher_text body);
 enum usher_result module_fault(struct usher_exchange *o, enum usher_because because);
 
+/* Content-Length of a response that the edge gives itself. */
+void modules_say_length(struct module_run *run, uint64_t bytes);
+
 /* module_file.c */
 enum usher_result module_reply_file(struct usher_exchange *o, uint32_t status, int fd,
                                     uint64_t from, uint64_t bytes);

@@ -58,6 +58,7 @@ enum usher_result module_reply_file(struct usher_exchange *o, uint32_t status, i
             close(fd);
         return USHER_FAULT;
     }
+    modules_say_length(run, bytes);
     f->run = run;
     f->fd = fd;
     f->at = from;

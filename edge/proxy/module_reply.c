@@ -15,6 +15,22 @@ static bool add(struct module_run *run, const char *name, struct str value)
     return head_edit_add(&run->x->response, &run->response_text, str_from(name), value);
 }
 
+static bool says_length(const struct head *h)
+{
+    return h->status != 204 && h->status != 304;
+}
+
+/* Also for modules to see, before it is sent. */
+void modules_say_length(struct module_run *run, uint64_t bytes)
+{
+    char number[24];
+
+    head_edit_remove(&run->x->response, STR("Content-Length"));
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)bytes);
+    if (says_length(&run->x->response))
+        add(run, "Content-Length", str_from(number));
+}
+
 static void begin(struct module_run *run, unsigned status)
 {
     struct head *h = &run->x->response;
@@ -64,6 +80,7 @@ void modules_keep_reply(struct exchange *x, const struct head *head, struct str 
     }
     if (!good || !keep_body(run, body))
         run->body = str_slice("", 0);
+    modules_say_length(run, run->body.len);
 }
 
 bool modules_take_fault(struct exchange *x)
@@ -96,6 +113,7 @@ enum usher_result module_reply(struct usher_exchange *o, uint32_t status, struct
         run->has_response = false;
         return USHER_FAULT;
     }
+    modules_say_length(run, body.len);
     return USHER_ANSWERED;
 }
 
@@ -114,6 +132,7 @@ bool module_replace_body(struct usher_exchange *o, struct usher_text type, struc
     for (unsigned i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
         head_edit_remove(h, str_from(gone[i]));
     run->replaced = true;
+    modules_say_length(run, body.len);
     return type.len == 0 || add(run, "Content-Type", str_slice(type.ptr, type.len));
 }
 
@@ -140,22 +159,16 @@ static void settle_takes(struct exchange *x)
         x->modules->takes[USHER_RESPONSE] = false;
 }
 
-static bool says_length(const struct head *h)
-{
-    return h->status != 204 && h->status != 304;
-}
-
 /* The head of a response whose body is all here: framed by its length, or by chunks when it goes
  * through modules. */
 static void frame(struct exchange *x, uint64_t bytes)
 {
     struct module_run *run = x->modules;
     struct head *h = &x->response;
-    char number[24];
 
     settle_takes(x);
-    head_edit_remove(h, STR("Content-Length"));
     if (run->takes[USHER_RESPONSE]) {
+        head_edit_remove(h, STR("Content-Length"));
         h->body = BODY_CHUNKED;
         return;
     }
@@ -163,9 +176,7 @@ static void frame(struct exchange *x, uint64_t bytes)
         bytes = 0;
     h->body = modules_has_body(x) ? BODY_LENGTH : BODY_NONE;
     h->body_bytes = bytes;
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)bytes);
-    if (says_length(h))
-        add(run, "Content-Length", str_from(number));
+    modules_say_length(run, bytes);
 }
 
 bool modules_has_body(const struct exchange *x)
@@ -237,17 +248,13 @@ bool modules_is_sending(const struct exchange *x)
 void modules_begin_response(struct exchange *x)
 {
     struct module_run *run = x->modules;
-    char number[24];
 
     settle_takes(x);
-    if (run->takes[USHER_RESPONSE] || run->replaced)
-        head_edit_remove(&x->response, STR("Content-Length"));
     if (run->takes[USHER_RESPONSE]) {
+        head_edit_remove(&x->response, STR("Content-Length"));
         x->response_framing = FRAMED_CHUNKED;
     } else if (run->replaced) {
         x->response_framing = FRAMED_LENGTH;
-        snprintf(number, sizeof(number), "%zu", run->body.len);
-        add(run, "Content-Length", str_from(number));
     }
     x->response_begun = true;
     x->status = x->response.status;
