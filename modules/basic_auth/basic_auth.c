@@ -103,6 +103,24 @@ static bool is_token(struct usher_text text)
     return text.len > 0;
 }
 
+/* What frames a message, belongs to one connection, or is the edge's own to say. */
+static bool is_edges_own(struct usher_text name)
+{
+    static const char *const names[] = {
+        "Connection", "Content-Length",  "Transfer-Encoding", "TE",   "Trailer",
+        "Upgrade",    "Keep-Alive",      "Proxy-Connection",  "Host", "Expect",
+        "Forwarded",  "X-Forwarded-For", "X-Forwarded-Proto", "Via",  "X-Forwarded-Host",
+        "CDN-Loop",   "HTTP2-Settings",
+    };
+
+    if (name.len >= 6 && strncasecmp(name.ptr, "Usher-", 6) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strlen(names[i]) == name.len && strncasecmp(names[i], name.ptr, name.len) == 0)
+            return true;
+    return false;
+}
+
 static size_t append(char *to, size_t at, const char *text)
 {
     memcpy(to + at, text, strlen(text));
@@ -141,6 +159,8 @@ static bool compile(struct usher_compile *c, const struct usher_given *given, vo
         b->user_header = given[USER_HEADER].values[0].text;
         if (!is_token(b->user_header))
             return usher_refuse(c, USER_HEADER, 0, "a header's name");
+        if (is_edges_own(b->user_header))
+            return usher_refuse(c, USER_HEADER, 0, "a header that is not the edge's own to say");
     }
     b->shared = basic_auth_shared_new();
     if (b->shared == NULL)

@@ -7,6 +7,8 @@
 #define BASIC_AUTH_USER_MAX 128
 #define BASIC_AUTH_PASSWORD_MAX 256
 #define BASIC_AUTH_HASH_MAX 191
+/* Passwords judged at once for one tenant's settings: the threads that do it are everybody's. */
+#define BASIC_AUTH_JUDGING_MOST 2
 
 /* --- credentials.c --- */
 

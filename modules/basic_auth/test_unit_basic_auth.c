@@ -176,11 +176,11 @@ Test(basic_auth, not_too_many_passwords_are_judged_at_once)
     struct basic_auth_shared *s = basic_auth_shared_new();
 
     for (unsigned round = 0; round < 2; round++) {
-        for (unsigned i = 0; i < 16; i++)
+        for (unsigned i = 0; i < BASIC_AUTH_JUDGING_MOST; i++)
             cr_expect(basic_auth_begin_judging(s));
         cr_expect(!basic_auth_begin_judging(s));
         cr_expect(!basic_auth_begin_judging(s));
-        for (unsigned i = 0; i < 16; i++)
+        for (unsigned i = 0; i < BASIC_AUTH_JUDGING_MOST; i++)
             basic_auth_end_judging(s);
     }
     basic_auth_shared_let_go(s);

@@ -13,7 +13,6 @@
 
 #define SETS 64
 #define WAYS 4
-#define JUDGING_MOST 16 /* at once, for one tenant: the threads are all tenants' */
 /* Of no password that anybody knows. */
 #define FIRST_DECOY "$2b$10$0x1iqFp1r6nBoZyqCsbv4.ERRrmqw5.Pu5Id0Ax5kWyQns4QD/Fqm"
 
@@ -111,7 +110,7 @@ void basic_auth_set_decoy(struct basic_auth_shared *s, const char *hash)
 
 bool basic_auth_begin_judging(struct basic_auth_shared *s)
 {
-    if (atomic_fetch_add(&s->judging, 1) < JUDGING_MOST)
+    if (atomic_fetch_add(&s->judging, 1) < BASIC_AUTH_JUDGING_MOST)
         return true;
     atomic_fetch_sub(&s->judging, 1);
     return false;

@@ -5,6 +5,7 @@
  * Used by: jwt.c.
  * Not here: requests (jwt.c). */
 #include <string.h>
+#include <strings.h>
 
 #include "jwt.h"
 
@@ -109,6 +110,24 @@ static bool is_name(struct usher_text text)
     return text.len > 0;
 }
 
+/* What frames a message, belongs to one connection, or is the edge's own to say. */
+static bool is_edges_own(struct usher_text name)
+{
+    static const char *const names[] = {
+        "Connection", "Content-Length",  "Transfer-Encoding", "TE",   "Trailer",
+        "Upgrade",    "Keep-Alive",      "Proxy-Connection",  "Host", "Expect",
+        "Forwarded",  "X-Forwarded-For", "X-Forwarded-Proto", "Via",  "X-Forwarded-Host",
+        "CDN-Loop",   "HTTP2-Settings",
+    };
+
+    if (name.len >= 6 && strncasecmp(name.ptr, "Usher-", 6) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strlen(names[i]) == name.len && strncasecmp(names[i], name.ptr, name.len) == 0)
+            return true;
+    return false;
+}
+
 /* Stands between quotes in a header. */
 static bool is_plain(struct usher_text text)
 {
@@ -170,9 +189,12 @@ static bool compile_source(struct usher_compile *c, const struct usher_given *gi
 
 static bool compile_claims(struct usher_compile *c, const struct usher_given *given, struct jwt *j)
 {
-    for (uint32_t i = 0; i < given[CLAIM].count; i++)
+    for (uint32_t i = 0; i < given[CLAIM].count; i++) {
         if (!is_name(given[CLAIM].values[i].text))
             return usher_refuse(c, CLAIM, i, "CLAIM=HEADER, such as sub=X-User");
+        if (is_edges_own(given[CLAIM].values[i].text))
+            return usher_refuse(c, CLAIM, i, "a header that is not the edge's own to say");
+    }
     j->claims = given[CLAIM].values;
     j->claim_count = given[CLAIM].count;
     j->rules.require = given[REQUIRE].values;

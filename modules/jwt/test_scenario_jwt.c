@@ -235,7 +235,8 @@ SCENARIO(mod_jwt, claims_are_required_and_told_to_the_endpoint_by_the_edge_alone
 {
     static struct scene s;
     struct origin *o = origin_start("one");
-    const char *forged = "X-User: root\r\nx_user: root\r\nX_Roles: all\r\nX-ROLES: all\r\n";
+    const char *forged = "X-User: root\r\nx_user: root\r\nX_Roles: all\r\nX-ROLES: all\r\n"
+                         "Connection: X-User, x-roles\r\n";
 
     scene_start(&s);
     write_records(&s, o,
@@ -413,6 +414,7 @@ SCENARIO(mod_jwt, settings_that_contradict_each_other_are_refused)
         { "jwt(alg=RS256 jwks=jwks service=idp)", "a path such as /.well-known/jwks.json" },
         { "jwt(alg=RS256 key=usher:t:other:rsa)", "a key of this tenant" },
         { "jwt(alg=RS256 key=rsa claim sub=\"X User\")", "CLAIM=HEADER" },
+        { "jwt(alg=RS256 key=rsa claim sub=x-forwarded-for)", "not the edge's own" },
         { "jwt(alg=RS256 key=rsa require iss)", "NAME=VALUE" },
         { "jwt(alg=RS256 key=rsa realm=\"a\\\\b\")", "ASCII" },
         { "jwt(alg=RS256 key=rsa cache=1ms)", "100ms" },

@@ -451,6 +451,33 @@ Test(jwt, claims_are_required_as_text_or_in_an_array)
     cr_expect(!judge("{\"admin\":true,\"level\":3,\"http://x/a\":null}", &more, 1));
 }
 
+Test(jwt, a_claim_within_a_claim_is_found_by_its_steps_and_a_whole_name_comes_first)
+{
+    static const struct {
+        const char *json, *text;
+    } rows[] = {
+        { "{\"a\":{\"b\":\"x\"}}", NULL },
+        { "{\"a\":{\"b\":{\"c\":\"x\"}}}", "x" },
+        { "{\"a\":{\"b.c\":\"x\"}}", "x" },
+        { "{\"a.b.c\":\"y\",\"a\":{\"b\":{\"c\":\"x\"}}}", "y" },
+        { "{\"a\":\"x\"}", NULL },
+        { "{\"a\":[{\"b\":{\"c\":\"x\"}}]}", NULL },
+        { "{\"a\":{\"b\":[\"c\"]}}", NULL },
+        { "{\"\":{\"a\":1}}", NULL },
+    };
+    char text[JWT_VALUE_MAX];
+    const char *wrong;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *claims = jwt_claims_read(usher_text(rows[i].json), &wrong);
+        enum jwt_value is = jwt_claim_text(claims, usher_text("a.b.c"), text);
+
+        cr_expect_eq(is, rows[i].text != NULL ? JWT_VALUE : JWT_NO_VALUE, "%s", rows[i].json);
+        cr_expect_str_eq(text, rows[i].text != NULL ? rows[i].text : "", "%s", rows[i].json);
+        json_decref(claims);
+    }
+}
+
 /* What a client is told is made of what RFC 6750 allows. */
 Test(jwt, the_name_of_a_claim_cannot_break_the_sentence_that_names_it)
 {

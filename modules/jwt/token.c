@@ -185,10 +185,28 @@ static bool is_value(const json_t *claim, struct usher_text wanted)
     return text != NULL && strlen(text) == wanted.len && memcmp(text, wanted.ptr, wanted.len) == 0;
 }
 
+/* By its whole name, else step by step: realm_access.roles is `roles` of `realm_access`. NULL: there is none. */
+static const json_t *find_claim(const json_t *claims, struct usher_text name)
+{
+    const json_t *claim = json_object_getn(claims, name.ptr, name.len);
+    const char *dot;
+
+    while (claim == NULL && (dot = memchr(name.ptr, '.', name.len)) != NULL) {
+        size_t step = (size_t)(dot - name.ptr);
+
+        claims = json_object_getn(claims, name.ptr, step);
+        if (claims == NULL)
+            return NULL;
+        name = (struct usher_text){ dot + 1, name.len - step - 1 };
+        claim = json_object_getn(claims, name.ptr, name.len);
+    }
+    return claim;
+}
+
 /* As the value, or among several of them. */
 static bool has_value(const json_t *claims, const struct usher_value *required)
 {
-    const json_t *claim = json_object_getn(claims, required->name.ptr, required->name.len);
+    const json_t *claim = find_claim(claims, required->name);
 
     if (!json_is_array(claim))
         return is_value(claim, required->text);
@@ -239,7 +257,7 @@ static bool add_text(char to[JWT_VALUE_MAX], size_t *at, const char *text)
 
 enum jwt_value jwt_claim_text(const json_t *claims, struct usher_text name, char to[JWT_VALUE_MAX])
 {
-    const json_t *claim = json_object_getn(claims, name.ptr, name.len);
+    const json_t *claim = find_claim(claims, name);
     char number[32];
     const char *text;
     size_t at = 0;
