@@ -102,7 +102,7 @@ $(patsubst %.c,$(BUILD)/$(1)/%.o,$(wildcard modules/*/test_*.c)): $(BUILD)/$(1)/
 $(BUILD)/$(1)/tests/%.o: tests/%.c $(BUILD)/$(1)/flags $(DEPS)/flags.mk
 	@mkdir -p $$(@D)
 	@echo "  CC  $(1) $$<"
-	@$(CC) $(CFLAGS) $(filter-out -flto% -ffat%,$(flags_$(1))) -Itests $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
+	@$(CC) $(CFLAGS) $(filter-out -flto% -ffat%,$(flags_$(1))) -Itests -Imodules $$(DEPS_CFLAGS) -MMD -MP -c -o $$@ $$<
 
 $(BUILD)/$(1)/libedge.a: $$(call objects_$(1),$(edge_src)) $(BUILD)/$(1)/sources
 	@rm -f $$@
