@@ -5,11 +5,14 @@
  * Used by: bench/run
  * Not here: starting what it measures
  *
- *   load [options] ADDRESS
+ *   load [options] ADDRESS...      several: the connections are spread over them
  *     -n CONNECTIONS (64)    -d MILLISECONDS measured (2000)    -w MILLISECONDS of warm-up (500)
  *     -p PATH (/small)       -b BYTES of a right body (any)     -c CORE to stay on
  *     -h HOST (bench.test)   -k K: instead, t1.bench.test ... tK.bench.test, first each, then at random
  *     -x a new connection per request ("Connection: close")
+ *     -z asks for gzip, and what is not gzip is an error
+ *     -r REQUESTS a second, of all connections together; without it, as many as are answered
+ *     -l a 429 is no error, and is counted apart
  *     -m PID,PID,... whose CPU time is measured
  *     -1 asks once, prints the response and ends
  *     -f N prints N free ports and ends
@@ -17,7 +20,7 @@
  * Prints one line: name=value pairs, separated by spaces. An error is any status but 200, a wrong
  * length, a refused or broken connection, and what was unanswered for STALL_NS.
  * Bodies are counted, not looked at: what does not come with the head is thrown away in the kernel
- * (MSG_TRUNC).
+ * (MSG_TRUNC), unless it comes in chunks.
  */
 #include "loopback.h"
 
@@ -34,22 +37,31 @@
 
 #define STALL_NS 5000000000u
 #define WARM_MOST_NS 10000000000u
+#define UNTOLD UINT64_MAX /* a body's length that its head does not say */
 
 enum {
     IN_ROOM = 5000,
     OUT_ROOM = 512,
     EVENTS = 512,
     MOST_PIDS = 64,
+    MOST_ADDRESSES = 16,
     STEPS = 64,
     BUCKETS = 64 * STEPS
 };
 
+/* Where a body in chunks has been read to. */
+enum chunk_at { CHUNK_SIZE, CHUNK_SIZE_END, CHUNK_BYTES, CHUNK_BYTES_END, CHUNK_LAST_END };
+
 struct conn {
     int fd;
+    unsigned to; /* which address */
     bool got_head, answered, heard;
-    uint64_t asked_at;
-    uint64_t body_left;
-    size_t filled; /* of `in`, while the head is read */
+    bool chunked;
+    enum chunk_at chunk_at;
+    bool last_chunk;
+    uint64_t asked_at;  /* 0: nothing is awaited */
+    uint64_t body_left; /* of the chunk, when it comes in chunks */
+    size_t filled;      /* of `in`, while the head is read */
     char in[IN_ROOM];
 };
 
@@ -57,8 +69,9 @@ struct options {
     unsigned connections, hosts, core;
     uint64_t measure_ns, warm_ns;
     const char *path, *host;
-    uint64_t body; /* UINT64_MAX: any */
-    bool each_new, once;
+    uint64_t body;       /* UNTOLD: any */
+    uint64_t per_second; /* 0: as many as are answered */
+    bool each_new, once, gzip, limits;
     pid_t pids[MOST_PIDS];
     unsigned pid_count;
 };
@@ -66,8 +79,12 @@ struct options {
 struct load {
     struct options o;
     int epoll;
-    struct sockaddr_in to;
+    struct sockaddr_in to[MOST_ADDRESSES];
+    unsigned to_count;
     struct conn *conns;
+    struct conn **resting;           /* with -r: those that ask next */
+    unsigned rest_first, rest_count; /* a ring */
+    uint64_t paced_from;
     uint64_t sources; /* connections made; picks the source address */
     uint64_t random;
     uint64_t asked;    /* requests sent */
@@ -77,7 +94,8 @@ struct load {
 
     uint64_t now; /* of the last answer or turn */
     bool measuring;
-    uint64_t done, errors, all_errors;
+    uint64_t done, limited, errors, all_done, all_limited, all_errors;
+    uint64_t body_bytes;
     char first_error[160];
     uint32_t latency[BUCKETS];
 };
@@ -132,7 +150,7 @@ static void open_conn(struct load *l, struct conn *c)
 
     /* Source addresses in turn, so that closed connections do not use up the ports of one. */
     from.sin_addr.s_addr = htonl(0x7f000101u + (uint32_t)(l->sources++ % 200));
-    c->fd = loopback_connect(&l->to, l->o.each_new ? &from : NULL);
+    c->fd = loopback_connect(&l->to[c->to], l->o.each_new ? &from : NULL);
     if (c->fd < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &event))
         loopback_die("load: cannot connect: %s", strerror(errno));
 }
@@ -163,33 +181,118 @@ static void ask(struct load *l, struct conn *c)
     memcpy(out + size, l->after, l->after_host);
     size += l->after_host;
     l->asked++;
-    c->got_head = c->answered = false;
+    c->got_head = c->answered = c->chunked = c->last_chunk = false;
+    c->chunk_at = CHUNK_SIZE;
     c->filled = 0;
     c->asked_at = l->now;
     if (send(c->fd, out, size, MSG_NOSIGNAL) != (ssize_t)size)
         c->asked_at = 0; /* the connection is broken; its event says so */
 }
 
+/* At once, or in its turn. */
+static void ask_next(struct load *l, struct conn *c)
+{
+    if (!l->o.per_second) {
+        ask(l, c);
+        return;
+    }
+    c->answered = true;
+    c->asked_at = 0;
+    l->resting[(l->rest_first + l->rest_count++) % l->o.connections] = c;
+}
+
+static void ask_due(struct load *l)
+{
+    uint64_t due = (l->now - l->paced_from) / 1000 * l->o.per_second / 1000000;
+
+    for (; l->rest_count && l->asked < due; l->rest_count--) {
+        ask(l, l->resting[l->rest_first]);
+        l->rest_first = (l->rest_first + 1) % l->o.connections;
+    }
+}
+
 static void reopen(struct load *l, struct conn *c)
 {
+    bool rests = l->o.per_second && c->answered && !c->asked_at;
+
     close(c->fd);
     open_conn(l, c);
-    ask(l, c);
+    if (!rests)
+        ask(l, c);
 }
 
 /* --- one answer --- */
 
-/* Content-Length of the head; UINT64_MAX when it has none. */
-static uint64_t length_of(const char *head, size_t size)
+/* The value of a field of the head, behind its blanks; NULL: it has none. */
+static const char *field_of(const char *head, size_t size, const char *name)
 {
     const char *line = head, *end = head + size;
+    size_t length = strlen(name);
 
     while ((line = memchr(line, '\n', (size_t)(end - line)))) {
         line++;
-        if (end - line > 16 && (*line | 32) == 'c' && !strncasecmp(line, "content-length:", 15))
-            return strtoull(line + 15, NULL, 10);
+        if ((size_t)(end - line) > length && (*line | 32) == *name &&
+            !strncasecmp(line, name, length))
+            return line + length + strspn(line + length, " ");
     }
-    return UINT64_MAX;
+    return NULL;
+}
+
+/* Content-Length of the head; UNTOLD when it has none. */
+static uint64_t length_of(const char *head, size_t size)
+{
+    const char *value = field_of(head, size, "content-length:");
+
+    return value ? strtoull(value, NULL, 10) : UNTOLD;
+}
+
+/* Is that a head that was wished for? */
+static bool is_right(struct load *l, struct conn *c, size_t head, uint64_t length)
+{
+    bool limited = l->o.limits && !memcmp(c->in, "HTTP/1.1 429", 12);
+    const char *coding;
+
+    if (limited) {
+        l->limited += l->measuring;
+        l->all_limited++;
+        return length != UNTOLD;
+    }
+    if (memcmp(c->in, "HTTP/1.1 200", 12) || (length == UNTOLD && !c->chunked) ||
+        (l->o.body != UNTOLD && length != l->o.body))
+        return false;
+    coding = field_of(c->in, head, "content-encoding:");
+    return !l->o.gzip || (coding && !strncasecmp(coding, "gzip\r", 5));
+}
+
+/* Goes over some bytes of a body in chunks; how many of them it took, all but what comes behind the end. */
+static size_t take_chunks(struct load *l, struct conn *c, const char *bytes, size_t size)
+{
+    size_t at = 0;
+
+    while (at < size && !c->last_chunk) {
+        char b = bytes[at];
+        if (c->chunk_at == CHUNK_BYTES) {
+            size_t part = size - at < c->body_left ? size - at : (size_t)c->body_left;
+            l->body_bytes += l->measuring ? part : 0;
+            c->body_left -= part;
+            at += part;
+            if (!c->body_left)
+                c->chunk_at = CHUNK_BYTES_END;
+            continue;
+        }
+        at++;
+        if (c->chunk_at == CHUNK_SIZE && b != '\r')
+            c->body_left = c->body_left * 16 + (uint64_t)(b <= '9' ? b - '0' : (b | 32) - 'a' + 10);
+        else if (c->chunk_at == CHUNK_SIZE)
+            c->chunk_at = CHUNK_SIZE_END;
+        else if (c->chunk_at == CHUNK_SIZE_END)
+            c->chunk_at = c->body_left ? CHUNK_BYTES : CHUNK_LAST_END;
+        else if (c->chunk_at == CHUNK_BYTES_END && b == '\n')
+            c->chunk_at = CHUNK_SIZE;
+        else if (c->chunk_at == CHUNK_LAST_END && b == '\n')
+            c->last_chunk = true;
+    }
+    return at;
 }
 
 static bool take_head(struct load *l, struct conn *c)
@@ -203,8 +306,11 @@ static bool take_head(struct load *l, struct conn *c)
     }
     size_t head = (size_t)(end - c->in) + 4, body = c->filled - head;
     uint64_t length = length_of(c->in, head);
-    if (memcmp(c->in, "HTTP/1.1 200", 12) || length == UINT64_MAX ||
-        (l->o.body != UINT64_MAX && length != l->o.body) || body > length) {
+    const char *coding = field_of(c->in, head, "transfer-encoding:");
+    c->chunked = coding && !strncasecmp(coding, "chunked\r", 8);
+    c->body_left = 0;
+    if (!is_right(l, c, head, length) || (!c->chunked && body > length) ||
+        (c->chunked && take_chunks(l, c, end + 4, body) < body)) {
         char what[120];
         snprintf(what, sizeof(what), "%.60s,length=%lld", c->in, (long long)length);
         what[strcspn(what, "\r\n")] = '\0';
@@ -212,7 +318,10 @@ static bool take_head(struct load *l, struct conn *c)
         return false;
     }
     c->got_head = true;
-    c->body_left = length - body;
+    if (!c->chunked) {
+        c->body_left = length - body;
+        l->body_bytes += l->measuring ? length : 0;
+    }
     return true;
 }
 
@@ -223,11 +332,12 @@ static void answered(struct load *l, struct conn *c)
         l->done++;
         l->latency[bucket_of(l->now - c->asked_at)]++;
     }
+    l->all_done++;
     c->answered = true;
     l->heard_of += !c->heard;
     c->heard = true;
     if (!l->o.each_new)
-        ask(l, c);
+        ask_next(l, c);
 }
 
 /* True while there may be more to read. */
@@ -236,9 +346,12 @@ static bool read_some(struct load *l, struct conn *c)
     ssize_t got;
     size_t wanted = IN_ROOM - c->filled;
 
-    if (c->got_head && !c->answered) {
+    if (c->got_head && !c->answered && !c->chunked) {
         wanted = c->body_left;
         got = recv(c->fd, NULL, wanted, MSG_TRUNC);
+    } else if (c->got_head && !c->answered) {
+        wanted = IN_ROOM;
+        got = recv(c->fd, c->in, wanted, 0);
     } else {
         got = recv(c->fd, c->in + c->filled, wanted, 0);
     }
@@ -251,7 +364,13 @@ static bool read_some(struct load *l, struct conn *c)
         reopen(l, c);
         return false;
     }
-    if (c->got_head) {
+    if (c->got_head && c->chunked) {
+        if (take_chunks(l, c, c->in, (size_t)got) < (size_t)got) {
+            fail(l, "bytes after the answer");
+            reopen(l, c);
+            return false;
+        }
+    } else if (c->got_head) {
         c->body_left -= (uint64_t)got;
     } else {
         c->filled += (size_t)got;
@@ -260,7 +379,7 @@ static bool read_some(struct load *l, struct conn *c)
             return false;
         }
     }
-    if (!c->got_head || c->body_left)
+    if (!c->got_head || (c->chunked ? !c->last_chunk : c->body_left > 0))
         return (size_t)got == wanted;
     answered(l, c);
     return l->o.each_new;
@@ -304,7 +423,7 @@ static void find_stalled(struct load *l)
 {
     for (unsigned i = 0; i < l->o.connections; i++) {
         struct conn *c = &l->conns[i];
-        if (l->now > c->asked_at + STALL_NS) {
+        if ((c->asked_at || !c->answered) && l->now > c->asked_at + STALL_NS) {
             fail(l, c->answered ? "connection not closed" : "no answer");
             reopen(l, c);
         }
@@ -322,12 +441,14 @@ static void turns_until(struct load *l, uint64_t end, uint64_t least_asked)
 
     while (l->now < end ||
            ((l->asked < least_asked || l->heard_of < l->o.connections) && l->now < latest)) {
-        int count = epoll_wait(l->epoll, events, EVENTS, 100);
+        int count = epoll_wait(l->epoll, events, EVENTS, l->o.per_second ? 1 : 100);
         for (int i = 0; i < count; i++) {
             struct conn *c = events[i].data.ptr;
             while (read_some(l, c)) {}
         }
         l->now = loopback_now_ns();
+        if (l->o.per_second)
+            ask_due(l);
         if (l->now > next_look) {
             find_stalled(l);
             next_look = l->now + 500000000u;
@@ -339,21 +460,24 @@ static void start(struct load *l)
 {
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->conns = calloc(l->o.connections, sizeof(struct conn));
-    if (l->epoll < 0 || !l->conns)
+    l->resting = calloc(l->o.connections, sizeof(struct conn *));
+    if (l->epoll < 0 || !l->conns || !l->resting)
         loopback_die("load: cannot start: %s", strerror(errno));
     l->before_host = (size_t)snprintf(l->before, OUT_ROOM, "GET %s HTTP/1.1\r\nHost: %s", l->o.path,
                                       l->o.hosts ? "t" : l->o.host);
     l->after_host = (size_t)snprintf(
         l->after, OUT_ROOM,
-        "%s\r\nUser-Agent: bench/1\r\nAccept: */*\r\nAccept-Language: en\r\n%s\r\n",
-        l->o.hosts ? ".bench.test" : "", l->o.each_new ? "Connection: close\r\n" : "");
+        "%s\r\nUser-Agent: bench/1\r\nAccept: */*\r\nAccept-Language: en\r\n%s%s\r\n",
+        l->o.hosts ? ".bench.test" : "", l->o.gzip ? "Accept-Encoding: gzip\r\n" : "",
+        l->o.each_new ? "Connection: close\r\n" : "");
     if (l->before_host >= OUT_ROOM || l->after_host >= OUT_ROOM)
         loopback_die("load: the path or the host is too long");
-    l->now = loopback_now_ns();
+    l->now = l->paced_from = loopback_now_ns();
     l->random = l->now | 1;
     for (unsigned i = 0; i < l->o.connections; i++) {
+        l->conns[i].to = i % l->to_count;
         open_conn(l, &l->conns[i]);
-        ask(l, &l->conns[i]);
+        ask_next(l, &l->conns[i]);
     }
 }
 
@@ -380,6 +504,9 @@ static int run(struct load *l)
         percentile_us(l, 0.99), (unsigned long long)l->errors,
         (double)(busy[1] - busy[0]) / ticks - used / (double)took,
         (double)(stolen[1] - stolen[0]) / ticks);
+    printf(" limited=%llu body_bytes=%llu all_requests=%llu all_limited=%llu",
+           (unsigned long long)l->limited, (unsigned long long)l->body_bytes,
+           (unsigned long long)l->all_done, (unsigned long long)l->all_limited);
     printf(" all_errors=%llu\n", (unsigned long long)l->all_errors);
     if (l->all_errors)
         fprintf(stderr, "load: first error: %s\n", l->first_error);
@@ -404,8 +531,12 @@ static int once(struct load *l)
         c->filled += (size_t)got;
         if (!c->got_head)
             (void)take_head(l, c);
+        else if (c->chunked)
+            (void)take_chunks(l, c, c->in + c->filled - got, (size_t)got);
         const char *end = memmem(c->in, c->filled, "\r\n\r\n", 4);
-        if (end && (size_t)(end - c->in) + 4 + length_of(c->in, c->filled) <= c->filled)
+        if (c->chunked
+                ? c->last_chunk
+                : end && (size_t)(end - c->in) + 4 + length_of(c->in, c->filled) <= c->filled)
             break;
     }
     fwrite(c->in, 1, c->filled, stdout);
@@ -441,7 +572,7 @@ static void read_options(struct load *l, int argc, char **argv)
     struct options *o = &l->o;
     int option;
 
-    while ((option = getopt(argc, argv, "n:d:w:p:b:c:h:k:m:f:x1")) != -1) {
+    while ((option = getopt(argc, argv, "n:d:w:p:b:c:h:k:m:f:r:xzl1")) != -1) {
         if (option == 'n')
             o->connections = (unsigned)loopback_number("-n", optarg, 1, 100000);
         else if (option == 'd')
@@ -462,6 +593,12 @@ static void read_options(struct load *l, int argc, char **argv)
             read_pids(o, optarg);
         else if (option == 'x')
             o->each_new = true;
+        else if (option == 'z')
+            o->gzip = true;
+        else if (option == 'r')
+            o->per_second = loopback_number("-r", optarg, 1, 10000000);
+        else if (option == 'l')
+            o->limits = true;
         else if (option == '1')
             o->once = true;
         else if (option == 'f') {
@@ -480,13 +617,14 @@ int main(int argc, char **argv)
                .warm_ns = 500000000u,
                .path = "/small",
                .host = "bench.test",
-               .body = UINT64_MAX },
+               .body = UNTOLD },
     };
 
     signal(SIGPIPE, SIG_IGN);
     read_options(&l, argc, argv);
-    if (optind + 1 != argc)
-        loopback_die("usage: load [options] ADDRESS");
-    l.to = loopback_address(argv[optind]);
+    if (optind == argc || argc - optind > MOST_ADDRESSES)
+        loopback_die("usage: load [options] ADDRESS...");
+    while (optind < argc)
+        l.to[l.to_count++] = loopback_address(argv[optind++]);
     return l.o.once ? once(&l) : run(&l);
 }

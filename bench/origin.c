@@ -7,7 +7,8 @@
  *
  *   origin [-c CORE] [-n NAME] LISTEN-ADDRESS...      prints the ports it listens on, one a line
  *
- *   /small 100 bytes; /4k, /16k, /64k, /256k, /1m: that many; /head: the request's head, sent back
+ *   /small 100 bytes; /4k, /16k, /64k, /256k, /1m: that many; /html8k, /html64k: a page with text in it, alike to
+ *   a compressor; /head: the request's head, sent back
  * NAME (default: origin) is the response's Origin field. Requests may be pipelined.
  * "Connection: close" is obeyed.
  */
@@ -28,6 +29,7 @@ enum { HEAD_ROOM = 7000, EVENTS = 512, LISTENERS = 64 };
 struct answer {
     const char *path;
     size_t body;
+    bool page;   /* HTML; else plain lines */
     char *bytes; /* head and body */
     size_t size;
 };
@@ -52,12 +54,74 @@ struct origin {
 };
 
 static struct answer answers[] = {
-    { "/small", 100, NULL, 0 },       { "/4k", 4 * 1024, NULL, 0 },
-    { "/16k", 16 * 1024, NULL, 0 },   { "/64k", 64 * 1024, NULL, 0 },
-    { "/256k", 256 * 1024, NULL, 0 }, { "/1m", 1024 * 1024, NULL, 0 },
+    { .path = "/small", .body = 100 },
+    { .path = "/4k", .body = 4 * 1024 },
+    { .path = "/16k", .body = 16 * 1024 },
+    { .path = "/64k", .body = 64 * 1024 },
+    { .path = "/256k", .body = 256 * 1024 },
+    { .path = "/1m", .body = 1024 * 1024 },
+    { .path = "/html8k", .body = 8 * 1024, .page = true },
+    { .path = "/html64k", .body = 64 * 1024, .page = true },
 };
 
-static char *make(const char *status, const char *name, size_t body, size_t *size)
+/* --- what is served --- */
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+/* A word: often one of a few, as in a language; seldom one that is not met again. */
+static size_t put_word(char *to, uint32_t *state)
+{
+    static const char syllables[][4] = { "ba", "con", "der", "el",  "fi",  "gra", "hin", "is",
+                                         "jo", "ka",  "lum", "men", "nor", "ost", "per", "qui",
+                                         "ra", "sol", "ter", "un",  "ver", "wo",  "xi",  "ze" };
+    uint64_t rank = (uint64_t)(next_random(state) % 2048) * (next_random(state) % 2048) *
+                        (next_random(state) % 2048) >>
+                    22;
+    uint32_t word = (uint32_t)(rank + 1) * 2654435761u >> 8;
+    size_t size = 0;
+
+    for (uint32_t left = 1 + (uint32_t)rank % 3; left; left--, word /= 24) {
+        size_t length = strlen(syllables[word % 24]);
+        memcpy(to + size, syllables[word % 24], length);
+        size += length;
+    }
+    return size;
+}
+
+/* A list of things with links, numbers and sentences, that gzip makes about four times smaller. */
+static void make_page(char *to, size_t size)
+{
+    static const char begins[] = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+                                 "<title>Things</title></head><body><ul class=\"things\">\n";
+    uint32_t state = 20261124;
+    char item[2048];
+    size_t at = sizeof(begins) - 1;
+
+    memcpy(to, begins, at);
+    while (at < size) {
+        uint32_t number = next_random(&state) % 100000;
+        size_t length = (size_t)snprintf(
+            item, sizeof(item),
+            "<li class=\"thing\" id=\"thing-%u\"><a href=\"/things/%u\"><img src=\"/images/%08x.jpg\" "
+            "width=\"320\" height=\"240\" alt=\"\"></a><span class=\"price\">%u.%02u</span><p>",
+            number, number, next_random(&state), number % 300, number % 97);
+        for (uint32_t words = 12 + next_random(&state) % 40; words; words--) {
+            length += put_word(item + length, &state);
+            item[length++] = words % 9 == 1 ? '.' : ' ';
+        }
+        length += (size_t)snprintf(item + length, sizeof(item) - length, "</p></li>\n");
+        memcpy(to + at, item, length < size - at ? length : size - at);
+        at += length < size - at ? length : size - at;
+    }
+}
+
+static char *make(const char *status, const char *name, size_t body, bool page, size_t *size)
 {
     char date[64];
     time_t now = time(NULL);
@@ -69,10 +133,12 @@ static char *make(const char *status, const char *name, size_t body, size_t *siz
         loopback_die("origin: no memory");
     strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
     int head = snprintf(bytes, room,
-                        "HTTP/1.1 %s\r\nServer: bench\r\nDate: %s\r\nContent-Type: text/plain\r\n"
+                        "HTTP/1.1 %s\r\nServer: bench\r\nDate: %s\r\nContent-Type: %s\r\n"
                         "Content-Length: %zu\r\nOrigin: %s\r\nCache-Control: no-store\r\n\r\n",
-                        status, date, body, name);
-    for (size_t i = 0; i < body; i++)
+                        status, date, page ? "text/html" : "text/plain", body, name);
+    if (page)
+        make_page(bytes + head, body);
+    for (size_t i = 0; i < body && !page; i++)
         bytes[(size_t)head + i] = i % 64 == 63 ? '\n' : (char)('0' + i % 10);
     *size = (size_t)head + body;
     return bytes;
@@ -100,7 +166,7 @@ static void choose(struct origin *o, struct client *c, const char *head, size_t 
         }
     }
     bool echo = size > 10 && !memcmp(head, "GET /head ", 10);
-    c->own = make(echo ? "200 OK" : "404 Not Found", o->name, echo ? size : 0, &c->out_size);
+    c->own = make(echo ? "200 OK" : "404 Not Found", o->name, echo ? size : 0, false, &c->out_size);
     if (echo)
         memcpy(c->own + c->out_size - size, head, size);
     c->out = c->own;
@@ -246,7 +312,8 @@ int main(int argc, char **argv)
     if (o.epoll < 0 || optind == argc)
         loopback_die("usage: origin [-c CORE] [-n NAME] LISTEN-ADDRESS...");
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
-        answers[i].bytes = make("200 OK", o.name, answers[i].body, &answers[i].size);
+        answers[i].bytes =
+            make("200 OK", o.name, answers[i].body, answers[i].page, &answers[i].size);
     while (optind < argc)
         listen_at(&o, argv[optind++]);
     fflush(stdout);
