@@ -128,6 +128,35 @@ SCENARIO(mod_rate_limit, each_key_has_a_limit_of_its_own)
     scene_end(&s);
 }
 
+/* Tokens of HS256 that never end, with the secret below. */
+#define JANE                                                                                       \
+    "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqYW5lIn0"                               \
+    ".Va_ZTLqsHubqRKfpcV9nfm5JWDiB5Zu5intyGtW18A0\r\n"
+#define JOE                                                                                        \
+    "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqb2UifQ."                               \
+    "3xHUdt7q1jzhMB2K0zv-SzzVoLROVwixaqyBkvmklls\r\n"
+
+SCENARIO(mod_rate_limit, a_claim_that_jwt_tells_is_a_key_that_nobody_makes_up)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+    const char *at;
+
+    scene_start(&s);
+    at = s.edge.at;
+    scene_redis(&s, "SET usher:t:acme:jwt 0123456789abcdef0123456789abcdef");
+    acme(&s, o,
+         "jwt(alg=HS256 secret=jwt without_exp claim sub=X-User)"
+         " rate_limit(rate=1/d key=claim:X-User)");
+    cr_assert_eq(asks(at, "127.0.0.1", "a.test", "/", "X-User: joe\r\n"), 401);
+    cr_assert_eq(asks(at, "127.0.0.1", "a.test", "/", JANE), 200);
+    cr_assert_eq(asks(at, "127.0.0.2", "a.test", "/", JANE), 429);
+    cr_assert_eq(asks(at, "127.0.0.1", "a.test", "/", "X-User: other\r\n" JANE), 429);
+    cr_assert_eq(asks(at, "127.0.0.1", "a.test", "/", JOE), 200);
+    cr_assert_str_eq(message_field(origin_last(o)->head, "x-user"), "joe");
+    scene_end(&s);
+}
+
 /* Each rule counts by itself. */
 SCENARIO(mod_rate_limit, a_rule_may_have_a_limit_of_its_own)
 {
