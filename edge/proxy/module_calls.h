@@ -17,6 +17,8 @@ enum usher_result module_fault(struct usher_exchange *o, enum usher_because beca
 
 /* Content-Length of a response that the edge gives itself. */
 void modules_say_length(struct module_run *run, uint64_t bytes);
+/* module_reply, for a body that is elsewhere. */
+enum usher_result modules_begin_file(struct module_run *run, uint32_t status, uint64_t bytes);
 
 /* module_file.c */
 enum usher_result module_reply_file(struct usher_exchange *o, uint32_t status, int fd,

@@ -47,18 +47,16 @@ enum usher_result module_reply_file(struct usher_exchange *o, uint32_t status, i
                                     uint64_t from, uint64_t bytes)
 {
     struct module_run *run = run_of(o);
-    struct usher_text none = { NULL, 0 };
     struct module_file *f = NULL;
 
     if (fd >= 0 && from < FILE_BYTES_MAX && bytes < FILE_BYTES_MAX &&
-        module_reply(o, status, none, none) == USHER_ANSWERED)
+        modules_begin_file(run, status, bytes) == USHER_ANSWERED)
         f = calloc(1, sizeof(*f));
     if (f == NULL) {
         if (fd >= 0)
             close(fd);
         return USHER_FAULT;
     }
-    modules_say_length(run, bytes);
     f->run = run;
     f->fd = fd;
     f->at = from;

@@ -4,8 +4,6 @@
  * Thread:  its worker.
  * Used by: exchange.c, reply.c; modules (usher_reply, usher_replace_body, usher_fault).
  * Not here: files (module_file.c); what hooks do to bodies (module_body.c). */
-#include <stdio.h>
-
 #include "http/parser.h"
 #include "proxy/module_calls.h"
 #include "proxy/worker_state.h"
@@ -23,12 +21,20 @@ static bool says_length(const struct head *h)
 /* Also for modules to see, before it is sent. */
 void modules_say_length(struct module_run *run, uint64_t bytes)
 {
+    struct head *h = &run->x->response;
     char number[24];
+    size_t at = sizeof(number);
 
-    head_edit_remove(&run->x->response, STR("Content-Length"));
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)bytes);
-    if (says_length(&run->x->response))
-        add(run, "Content-Length", str_from(number));
+    if (run->length == bytes && h->known[FIELD_CONTENT_LENGTH] != 0 && says_length(h))
+        return;
+    run->length = bytes;
+    if (h->known[FIELD_CONTENT_LENGTH] != 0)
+        head_edit_remove(h, STR("Content-Length"));
+    do
+        number[--at] = (char)('0' + bytes % 10);
+    while ((bytes /= 10) > 0);
+    if (says_length(h))
+        add(run, "Content-Length", str_slice(number + at, sizeof(number) - at));
 }
 
 static void begin(struct module_run *run, unsigned status)
@@ -98,11 +104,9 @@ bool modules_take_fault(struct exchange *x)
     return true;
 }
 
-enum usher_result module_reply(struct usher_exchange *o, uint32_t status, struct usher_text type,
-                               struct usher_text body)
+static enum usher_result reply(struct module_run *run, uint32_t status, struct usher_text type,
+                               struct usher_text body, uint64_t bytes)
 {
-    struct module_run *run = run_of(o);
-
     if (run->hook != HOOK_REQUEST || status < 200 || status > 599)
         return USHER_FAULT;
     begin(run, status);
@@ -113,8 +117,21 @@ enum usher_result module_reply(struct usher_exchange *o, uint32_t status, struct
         run->has_response = false;
         return USHER_FAULT;
     }
-    modules_say_length(run, body.len);
+    modules_say_length(run, bytes);
     return USHER_ANSWERED;
+}
+
+enum usher_result module_reply(struct usher_exchange *o, uint32_t status, struct usher_text type,
+                               struct usher_text body)
+{
+    return reply(run_of(o), status, type, body, body.len);
+}
+
+enum usher_result modules_begin_file(struct module_run *run, uint32_t status, uint64_t bytes)
+{
+    struct usher_text none = { NULL, 0 };
+
+    return reply(run, status, none, none, bytes);
 }
 
 bool module_replace_body(struct usher_exchange *o, struct usher_text type, struct usher_text body)

@@ -78,6 +78,7 @@ struct module_run {
     enum usher_source source;
 
     struct str body;          /* of a response that the edge gives itself */
+    uint64_t length;          /* as its Content-Length says it, when it does */
     bool replaced;            /* in place of the endpoint's */
     bool discards;            /* the endpoint's body is thrown away: another was sent */
     struct module_file *file; /* in place of `body`; NULL: none */

@@ -215,15 +215,26 @@ struct place {
     int fd;
 };
 
+static bool append(char *to, size_t *at, const char *bytes, size_t len)
+{
+    if (len >= STATIC_FILES_PATH_MAX - *at)
+        return false;
+    memcpy(to + *at, bytes, len);
+    *at += len;
+    to[*at] = '\0';
+    return true;
+}
+
 /* path + "/" + name, below the folder when there is one. */
 static bool join(const struct static_files *s, const char *path, struct usher_text name,
                  char to[STATIC_FILES_PATH_MAX])
 {
-    int len = snprintf(to, STATIC_FILES_PATH_MAX, "%.*s%s%s%s%.*s", (int)s->folder.len,
-                       s->folder.len > 0 ? s->folder.ptr : "", s->folder.len > 0 ? "/" : "", path,
-                       name.len > 0 ? "/" : "", (int)name.len, name.len > 0 ? name.ptr : "");
+    size_t at = 0;
 
-    return len > 0 && len < STATIC_FILES_PATH_MAX;
+    return (s->folder.len == 0 ||
+            (append(to, &at, s->folder.ptr, s->folder.len) && append(to, &at, "/", 1))) &&
+           append(to, &at, path, strlen(path)) &&
+           (name.len == 0 || (append(to, &at, "/", 1) && append(to, &at, name.ptr, name.len)));
 }
 
 static enum static_files_found find_one(const struct static_files *s, int dir, const char *path,
@@ -326,12 +337,28 @@ struct version {
     int64_t modified;
 };
 
+/* Appends the number in hexadecimal digits. */
+static char *put_hex(char *to, uint64_t number)
+{
+    int digits = 1;
+
+    while (digits < 16 && number >> 4 * digits != 0)
+        digits++;
+    while (digits-- > 0)
+        *to++ = "0123456789abcdef"[number >> 4 * digits & 15];
+    return to;
+}
+
 static void version_of(const struct stat *st, struct version *v)
 {
+    char *at = v->tag;
+
     v->modified = st->st_mtim.tv_sec > 0 ? st->st_mtim.tv_sec : 0;
-    snprintf(v->tag, sizeof(v->tag), "\"%llx-%llx\"",
-             (unsigned long long)v->modified * 1000000000 + (unsigned long long)st->st_mtim.tv_nsec,
-             (unsigned long long)st->st_size);
+    *at++ = '"';
+    at = put_hex(at, (uint64_t)v->modified * 1000000000 + (uint64_t)st->st_mtim.tv_nsec);
+    *at++ = '-';
+    at = put_hex(at, (uint64_t)st->st_size);
+    memcpy(at, "\"", 2);
     static_files_date(v->modified, v->date);
 }
 
@@ -406,9 +433,10 @@ static enum usher_result reply_part(struct usher_exchange *x, const struct stati
         snprintf(content_range, sizeof(content_range), "bytes */%llu", (unsigned long long)size);
         result = reply_text(x, 416, "no such range\n");
     } else {
-        snprintf(content_range, sizeof(content_range), "bytes %llu-%llu/%llu",
-                 (unsigned long long)from, (unsigned long long)(from + bytes - 1),
-                 (unsigned long long)size);
+        if (range == STATIC_FILES_PART)
+            snprintf(content_range, sizeof(content_range), "bytes %llu-%llu/%llu",
+                     (unsigned long long)from, (unsigned long long)(from + bytes - 1),
+                     (unsigned long long)size);
         result = usher_reply_file(x, range == STATIC_FILES_PART ? 206 : 200, p->fd, from, bytes);
         if (result == USHER_ANSWERED && (!say(x, "Content-Type", type_of(s, p->path)) ||
                                          !say(x, "Accept-Ranges", text_of("bytes"))))
