@@ -20,7 +20,7 @@ static void on_done(uv_work_t *uv, int status)
 {
     struct job *j = LIST_ITEM(uv, struct job, uv);
 
-    (void)status; /* nothing is ever cancelled */
+    (void)status; /* done or cancelled: whoever cancelled it knows */
     j->done(j);
 }
 
@@ -29,4 +29,9 @@ void job_start(struct loop *l, struct job *j, job_fn work, job_fn done)
     j->work = work;
     j->done = done;
     CHECK(uv_queue_work(&l->uv, &j->uv, on_work, on_done) == 0);
+}
+
+void job_cancel(struct job *j)
+{
+    uv_cancel((uv_req_t *)&j->uv);
 }

@@ -17,5 +17,7 @@ struct job {
 };
 
 void job_start(struct loop *l, struct job *j, job_fn work, job_fn done);
+/* Not worked on if that has not begun; `done` comes all the same, later. */
+void job_cancel(struct job *j);
 
 #endif

@@ -173,8 +173,10 @@ static void answer_later(struct exchange *x)
 void exchange_fault(struct exchange *x, enum fault fault)
 {
     take_fault(x, fault);
-    if (x->response_begun && x->client->recall(x->session))
+    if (x->response_begun && x->client->recall(x->session)) {
         x->response_begun = false; /* its head was still here: the client gets a clear answer */
+        x->status = 0;
+    }
     x->response_framing = FRAMED_AS_READ;
     if (x->response_begun || fault_row(fault)->status == 0) {
         x->client->abort(x->session);

@@ -48,7 +48,7 @@ static void begin(struct module_run *run, unsigned status)
     run->response_text.len = 0;
     modules_drop_file(run);
     run->has_response = true;
-    run->replaced = false;
+    run->replaced = run->discards = false;
 }
 
 void modules_forget_reply(struct module_run *run)

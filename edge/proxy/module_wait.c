@@ -78,6 +78,12 @@ static void work(struct job *j)
     m->work(m->arg);
 }
 
+/* Its client may have left to come again: what nobody waits for is not in the way of others. */
+static void cancel_job(struct module_pending *p)
+{
+    job_cancel(&LIST_ITEM(p, struct module_job, pending)->job);
+}
+
 static void on_done(struct job *j)
 {
     struct module_job *m = LIST_ITEM(j, struct module_job, job);
@@ -99,6 +105,7 @@ bool module_job(struct usher_exchange *o, void (*run_it)(void *arg), const void 
         free(m);
         return false;
     }
+    m->pending.cancel = cancel_job;
     m->pending.arg = m->arg;
     m->work = run_it;
     if (bytes > 0)

@@ -433,6 +433,25 @@ SCENARIO(module_bodies, a_fault_in_a_responses_body_is_never_taken_for_the_whole
     scene_end(&s);
 }
 
+SCENARIO(module_bodies, the_answer_to_such_a_fault_begins_anew)
+{
+    static struct scene s;
+    struct response r;
+
+    probe_start(&s,
+                "probe(response=\"get-status; source; fault-name; show; endpoint; replace sorry\") "
+                "second(response=\"endpoint; r-take\" body_r=\"fault 2\")");
+    r = probe_get(&s, "/", "");
+    expect_status(r, 413);
+    cr_assert_str_eq(probe_trail(&r),
+                     "Q,U,R,get-status=200,endpoint,fault-name=-,replace=1,R,get-status=413,edge,"
+                     "fault-name=content_too_large");
+    cr_assert(has(r.text, "content_too_large"), "%s", r.text);
+    cr_assert(r.body.whole);
+    probe_expect_done(&s, 1);
+    scene_end(&s);
+}
+
 /* --- heads, later --- */
 
 SCENARIO(module_bodies, the_head_of_a_response_is_there_while_its_body_comes_and_afterwards)

@@ -179,7 +179,7 @@ SCENARIO(module_ends, an_edge_that_cuts_what_still_runs)
     expect_status(client_read_head(c), 200);
     process_signal(&s.edge.process, SIGTERM);
     cr_assert_eq(process_wait(&s.edge.process, AWAIT_MS), 0);
-    cr_assert_eq(scene_logged(&s, "fault-name=drain_cut,get-status=200"), 1);
+    await(scene_logged(&s, "fault-name=drain_cut,get-status=200") == 1);
     gate_open(&gate);
     scene_end(&s);
 }

@@ -177,6 +177,28 @@ SCENARIO(module_waits, a_client_that_leaves_ends_them)
     scene_end(&s); /* with jobs that may still run */
 }
 
+SCENARIO(module_waits, jobs_of_clients_that_have_left_are_in_nobodys_way)
+{
+    static struct scene s;
+    struct client *c[64];
+    uint64_t before;
+
+    probe_start(&s, "probe(request=\"when X-Slow; job 400; wait\") "
+                    "second(request=\"job 1; wait\")");
+    for (unsigned i = 0; i < 64; i++) {
+        c[i] = scene_open(&s);
+        client_send(c[i], "GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: 1\r\n\r\n");
+    }
+    await(waiting(&s) == 64);
+    for (unsigned i = 0; i < 64; i++)
+        client_reset(c[i]);
+    await(waiting(&s) == 0);
+    before = await_now_ms();
+    expect_status(probe_get(&s, "/", ""), 200);
+    cr_assert_leq(await_now_ms() - before, 64 / 4 * 400 / 2, "not behind all of them");
+    scene_end(&s);
+}
+
 SCENARIO(module_waits, an_edge_that_stops_cuts_them)
 {
     static struct scene s;
@@ -193,7 +215,7 @@ SCENARIO(module_waits, an_edge_that_stops_cuts_them)
     await(waiting(&s) == 3);
     process_signal(&s.edge.process, SIGTERM);
     cr_assert_eq(process_wait(&s.edge.process, AWAIT_MS), 0);
-    cr_assert_eq(scene_logged(&s, "it-is-done"), 3);
+    await(scene_logged(&s, "it-is-done") == 3);
     scene_end(&s);
 }
 

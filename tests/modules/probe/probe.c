@@ -365,7 +365,7 @@ static bool do_other(struct step *t)
     struct usher_exchange *x = t->x;
     char number[16];
 
-    if (is(t, "when")) /* it has that header, see ends() */
+    if (is(t, "when") || is(t, "endpoint")) /* it holds, see ends() */
         return true;
     if (is(t, "show"))
         usher_header_set(x, USHER_RESPONSE, usher_text("X-" NAME "-Trail"),
@@ -413,11 +413,15 @@ static bool ends(struct step *t, enum usher_result *result)
             usher_redirect(t->x, (uint32_t)atoi(t->rest), usher_text(strchr(t->rest, ' ') + 1));
     else if (is(t, "result"))
         *result = (enum usher_result)atoi(t->rest);
-    else if (is(t, "when")) /* the rest, only for requests that have such a header */
+    else if (is(t, "when") || is(t, "endpoint"))
         *result = t->s->replied ? USHER_ANSWERED : USHER_GO_ON;
     else
         return false;
-    return !is(t, "when") || usher_header(t->x, USHER_REQUEST, usher_text(t->rest), 0).ptr == NULL;
+    if (is(t, "when")) /* the rest, only for requests that have such a header */
+        return usher_header(t->x, USHER_REQUEST, usher_text(t->rest), 0).ptr == NULL;
+    if (is(t, "endpoint")) /* the rest, only for responses of endpoints */
+        return usher_source(t->x) != USHER_FROM_ENDPOINT;
+    return true;
 }
 
 static const char *next_step(struct step *t, const char *at)
