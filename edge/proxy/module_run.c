@@ -157,13 +157,12 @@ void modules_recycle(struct exchange *x)
 {
     struct module_run *run = x->modules;
     struct worker *w = x->w;
-    struct buf to_client = run->to_client, to_upstream = run->to_upstream;
+    struct buf *bufs[] = { &run->held, &run->held_trailers, &run->to_client, &run->to_upstream };
 
     x->modules = NULL;
-    buf_free(&run->held);
-    buf_free(&run->held_trailers);
-    buf_free(&to_client);
-    buf_free(&to_upstream);
+    for (unsigned i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
+        if (bufs[i]->ptr != NULL)
+            buf_free(bufs[i]);
     free_blocks(run);
     if (w->spare_run_count >= SPARE_MOST) {
         free(run);
