@@ -253,16 +253,21 @@ static struct head *head_to_change(struct module_run *run, enum usher_side side,
     return run->hook == HOOK_REQUEST || run->hook == HOOK_RESPONSE ? head_of(run, side) : NULL;
 }
 
+static bool add_field(struct module_run *run, enum usher_side side, struct head *h, struct str name,
+                      struct str value)
+{
+    return head_edit_name_is_right(name) && head_edit_value_is_right(value) &&
+           head_edit_add(h, side == USHER_REQUEST ? &run->request_text : &run->response_text, name,
+                         value);
+}
+
 static bool header_add(struct usher_exchange *o, enum usher_side side, struct usher_text name,
                        struct usher_text value)
 {
     struct module_run *run = run_of(o);
     struct head *h = head_to_change(run, side, name);
 
-    return h != NULL && head_edit_name_is_right(str_of(name)) &&
-           head_edit_value_is_right(str_of(value)) &&
-           head_edit_add(h, side == USHER_REQUEST ? &run->request_text : &run->response_text,
-                         str_of(name), str_of(value));
+    return h != NULL && add_field(run, side, h, str_of(name), str_of(value));
 }
 
 static bool header_remove(struct usher_exchange *o, enum usher_side side, struct usher_text name)
@@ -275,15 +280,27 @@ static bool header_remove(struct usher_exchange *o, enum usher_side side, struct
     return true;
 }
 
+static bool has_field(const struct head *h, struct str name)
+{
+    for (unsigned i = 0; i < h->count; i++)
+        if (str_equals_nocase(head_name(h, &h->fields[i]), name))
+            return true;
+    return false;
+}
+
 /* Added first, so that the old one stays where it cannot be. */
 static bool header_set(struct usher_exchange *o, enum usher_side side, struct usher_text name,
                        struct usher_text value)
 {
-    struct head *h = head_to_change(run_of(o), side, name);
+    struct module_run *run = run_of(o);
+    struct head *h = head_to_change(run, side, name);
+    bool replaces = h != NULL && has_field(h, str_of(name));
     struct field added;
 
-    if (h == NULL || !header_add(o, side, name, value))
+    if (h == NULL || !add_field(run, side, h, str_of(name), str_of(value)))
         return false;
+    if (!replaces)
+        return true;
     added = h->fields[h->count - 1];
     head_edit_remove(h, str_of(name));
     h->fields[h->count++] = added;
