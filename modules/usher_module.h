@@ -140,7 +140,8 @@ struct usher_module {
     /* The settings of one tenant, host or rule, once per change. given[i] is what was said of settings[i]. What *compiled is
      * set to is handed to every hook; NULL is as good as anything. It lies in usher_keep's memory, or `drop` frees it. False:
      * the record is bad, with usher_refuse's sentence in usher:errors, and its last good version serves on. NULL: a module
-     * without settings. */
+     * without settings. When the record changes and these settings, and those of its other modules, do not, what was compiled
+     * before may stay in use, and this is dropped at once. */
     bool (*compile)(struct usher_compile *c, const struct usher_given *given, void **compiled);
     /* Nobody uses `compiled` any more. May be NULL. */
     void (*drop)(void *compiled);

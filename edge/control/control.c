@@ -310,7 +310,9 @@ int control_run(struct settings *s)
     c->registry = registry;
     module_host_init(&c->modules, c->registry, str_from(s->prefix), &modules_host);
     c->modules.settings = s;
+    c->modules.pool = chain_pool_new();
     serve(c, &fds);
+    chain_pool_free(c->modules.pool);
     registry_free(c->registry);
     listen_free(&fds);
     free(c);

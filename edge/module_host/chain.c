@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "module_host/chain_pool.h"
 #include "module_host/values.h"
 #include "module_host/words.h"
 #include "settings.h"
@@ -447,6 +448,14 @@ static size_t bytes_of(const struct chain *chain)
     return sizeof(*chain) + chain->count * sizeof(struct chain_link);
 }
 
+static bool names_services(const struct chain *chain)
+{
+    for (uint32_t i = 0; i < chain->count; i++)
+        if (chain->links[i].service_count > 0)
+            return true;
+    return false;
+}
+
 struct chain *chain_compile(const struct chain_scope *scope, struct str text, size_t *at,
                             struct chain_error *error)
 {
@@ -456,6 +465,7 @@ struct chain *chain_compile(const struct chain_scope *scope, struct str text, si
     struct module_words words = { .text = text, .at = *at, .arena = &scratch };
     struct usher_text kept;
 
+    atomic_init(&chain->holders, 1);
     if (!read_all(scope, chain, &words, error)) {
         chain_free(chain);
         chain = NULL;
@@ -467,6 +477,8 @@ struct chain *chain_compile(const struct chain_scope *scope, struct str text, si
         chain = check_realloc(chain, bytes_of(chain));
         chain->bytes += bytes_of(chain);
         *at = words.at;
+        if (scope->modules->pool != NULL && !names_services(chain))
+            chain = chain_pool_join(scope->modules->pool, scope, chain);
     }
     arena_free(&scratch);
     return chain;
@@ -500,8 +512,10 @@ void chain_settle(struct chain *c, const uint32_t *slots)
 
 void chain_free(struct chain *c)
 {
-    if (c == NULL)
+    if (c == NULL || atomic_fetch_sub(&c->holders, 1) != 1)
         return;
+    if (c->pool != NULL)
+        chain_pool_leave(c);
     for (uint32_t i = 0; i < c->count; i++) {
         const struct chain_link *link = &c->links[i];
 

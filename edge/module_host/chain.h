@@ -1,10 +1,12 @@
 /* chain.h -- what a field or modifier `modules` says, compiled: which modules, in which order, each
  * with its settings.
  *
- * Immutable; belongs to the compiled object (site, tenant, routes, defaults) whose record said it. */
+ * Immutable; belongs to the compiled objects (site, tenant, routes, defaults) whose record said it.
+ * A record that changes elsewhere keeps the chain it has, and with it what its modules know. */
 #ifndef MODULE_HOST_CHAIN_H
 #define MODULE_HOST_CHAIN_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -26,6 +28,10 @@ struct chain {
     size_t bytes;        /* of all that it holds, kept memory included */
     struct str text;     /* as written, for those who explain */
     struct arena memory; /* of all but this struct */
+    atomic_uint holders;
+    struct chain_pool *pool; /* NULL: it was never in one */
+    bool pooled;             /* under the pool's lock */
+    struct str place;        /* its key there */
     struct chain_link links[];
 };
 
@@ -38,6 +44,9 @@ struct chain_scope {
     const struct module_host *modules;
     struct str tenant; /* ptr NULL: none, */
     struct str whose;  /* but these: "usher:defaults", "a host without a tenant" */
+    unsigned family;   /* of the record that says it, */
+    struct str name;   /* its name, */
+    struct str rule;   /* and the rule's */
     void *owner;
     /* Remembers that this service is named; *index is what chain_settle is to know it by. False:
      * *expected says what a name is. NULL: none may be named here. */
@@ -59,7 +68,13 @@ struct chain *chain_compile(const struct chain_scope *scope, struct str text, si
 size_t chain_skip(struct str text, size_t at, bool (*ends)(struct str word));
 /* Once: in the place of each service's index comes its slot. */
 void chain_settle(struct chain *c, const uint32_t *slots);
-/* Calls each link's `drop`, frees its memory. NULL is fine. Any thread that is the last to hold it. */
+/* Lets go of it; the last one calls each link's `drop` and frees its memory. NULL is fine. Any thread. */
 void chain_free(struct chain *c);
+
+/* The chains that there are, by where they are said and by their text: one that is compiled again as it
+ * was is the same one. Those that name services are not among them: their slots may be others. Any
+ * thread; freed after its chains. */
+struct chain_pool *chain_pool_new(void);
+void chain_pool_free(struct chain_pool *pool); /* NULL is fine */
 
 #endif

@@ -51,6 +51,7 @@ struct module_host {
     struct str prefix;               /* of this edge's keys */
     struct usher_host host;          /* what `compile` hooks are given */
     const struct settings *settings; /* for --module-option; NULL: there is none */
+    struct chain_pool *pool;         /* NULL: each chain is a new one */
 };
 
 #endif

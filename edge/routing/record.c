@@ -204,7 +204,7 @@ static bool decode_host_string(struct str text, struct record_fields *fields,
 static struct chain_scope scope_of(const struct module_host *modules, enum family family,
                                    struct str name, const struct record_fields *fields)
 {
-    struct chain_scope scope = { .modules = modules };
+    struct chain_scope scope = { .modules = modules, .family = family, .name = name };
 
     if (family == FAMILY_tenant)
         scope.tenant = name;

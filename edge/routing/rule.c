@@ -365,7 +365,12 @@ static bool is_modifier(struct str word);
 /* Its words are cut anew, for what stands between parentheses. */
 static bool read_modules(struct rule_reader *r)
 {
-    struct chain_scope scope = { .modules = r->modules, .tenant = r->tenant, .ends = is_modifier };
+    struct chain_scope scope = { .modules = r->modules,
+                                 .tenant = r->tenant,
+                                 .family = FAMILY_routes,
+                                 .name = r->tenant,
+                                 .rule = str_from(r->name),
+                                 .ends = is_modifier };
     size_t at = next_word(r).column - 1;
     struct chain_error wrong;
 

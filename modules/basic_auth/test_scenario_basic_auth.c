@@ -141,6 +141,28 @@ SCENARIO(mod_basic_auth, a_password_is_hashed_once_and_a_changed_hash_voids_it)
     scene_end(&s);
 }
 
+/* Who has logged in does not have to again because the tenant moves. */
+SCENARIO(mod_basic_auth, a_record_that_changes_elsewhere_forgets_nobody)
+{
+    static struct scene s;
+    struct origin *two = origin_start("two");
+
+    scene_start(&s);
+    write_records(&s, origin_start("one"), "basic_auth(users=users)");
+    expect_login(&s, "jane:secret", 200);
+    for (unsigned i = 0; i < 3; i++) {
+        scene_redis(&s, "HSET usher:tenant:acme timeout %us to %s", 5 + i, origin_at(two));
+        scene_live(&s);
+        cr_assert_str_eq(login(&s, "jane:secret").text, "two");
+    }
+    expect_metric(&s, JUDGED, 1);
+    scene_redis(&s, "HSET usher:tenant:acme modules 'basic_auth(users=users realm=x)'");
+    scene_live(&s);
+    expect_login(&s, "jane:secret", 200);
+    expect_metric(&s, JUDGED, 2);
+    scene_end(&s);
+}
+
 SCENARIO(mod_basic_auth, who_was_let_in_goes_on_without_a_question_for_a_while)
 {
     static struct scene s;

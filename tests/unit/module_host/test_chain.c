@@ -381,3 +381,69 @@ Test(chain, any_text_is_borne)
                 chain_free(c);
             }
 }
+
+/* --- chains that are said anew --- */
+
+#define POOLED "every(needed=x)"
+#define SERVED "every(needed=x service=web)"
+
+static struct chain *compiled_at(struct str name, struct str rule, const char *text)
+{
+    struct chain_scope scope = of_acme;
+    struct chain_error error;
+    size_t at = 0;
+    struct chain *c;
+
+    scope.family = 3;
+    scope.name = name;
+    scope.rule = rule;
+    c = chain_compile(&scope, str_from(text), &at, &error);
+    cr_assert_not_null(c);
+    return c;
+}
+
+Test(chain, one_that_is_said_as_it_was_in_its_place_is_the_same_one)
+{
+    struct chain *first, *again, *other[4];
+
+    host.pool = chain_pool_new();
+    first = compiled_at(STR("acme"), STR("a"), POOLED);
+    again = compiled_at(STR("acme"), STR("a"), "  " POOLED " timeout 5s");
+    cr_expect_eq(first, again);
+    cr_expect_eq(dropped, 1); /* what was compiled for nothing */
+    other[0] = compiled_at(STR("acme"), STR("b"), POOLED);
+    other[1] = compiled_at(STR("acm"), STR("ea"), POOLED);
+    other[2] = compiled_at(STR("acme"), STR("a"), POOLED " plain");
+    other[3] = compiled_at(STR("acme"), STR(""), POOLED);
+    for (unsigned i = 0; i < 4; i++) {
+        cr_expect_neq(other[i], first, "%u", i);
+        chain_free(other[i]);
+    }
+    cr_expect_eq(dropped, 5);
+    chain_free(first);
+    cr_expect_eq(dropped, 5); /* again holds it */
+    cr_expect_eq(again->links[0].row, registry_find(registry, STR("every")));
+    chain_free(again);
+    cr_expect_eq(dropped, 6);
+    first = compiled_at(STR("acme"), STR("a"), POOLED);
+    again = compiled_at(STR("acme"), STR("a"), POOLED);
+    cr_expect_eq(first, again);
+    chain_free(first);
+    chain_free(again);
+    cr_expect_eq(dropped, 8);
+    chain_pool_free(host.pool);
+}
+
+/* Where a service's slot may be another. */
+Test(chain, one_that_names_a_service_is_a_new_one_each_time)
+{
+    struct chain *first, *again;
+
+    host.pool = chain_pool_new();
+    first = compiled_at(STR("acme"), STR("a"), SERVED);
+    again = compiled_at(STR("acme"), STR("a"), SERVED);
+    cr_expect_neq(first, again);
+    chain_free(first);
+    chain_free(again);
+    chain_pool_free(host.pool);
+}
