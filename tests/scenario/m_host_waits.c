@@ -299,6 +299,52 @@ SCENARIO(module_waits, a_response_that_is_held_keeps_its_endpoint_back_and_comes
     scene_end(&s);
 }
 
+/* Answers at once, and reads the request's body then. */
+static void early(struct origin_conn *c, struct origin_request *r, void *arg)
+{
+    (void)arg;
+    origin_send(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
+    origin_read_body(c, r);
+}
+
+SCENARIO(module_waits, a_request_goes_on_while_its_response_is_held)
+{
+    static struct scene s;
+    struct origin *o = probe_start(&s, "probe(response=\"timer 300; wait; show\")");
+    struct client *c = scene_open(&s);
+    struct response r;
+
+    origin_script(o, early, NULL);
+    client_send(c, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3000000\r\n\r\n");
+    client_send_pattern(c, 3000000);
+    r = client_read(c);
+    expect_status(r, 200);
+    cr_assert_str_eq(r.text, "early");
+    await(origin_last(o)->body_read);
+    cr_assert(origin_last(o)->body.whole && origin_last(o)->body.pattern);
+    cr_assert_eq(origin_last(o)->body.bytes, 3000000);
+    probe_expect_done(&s, 1);
+    scene_end(&s);
+}
+
+SCENARIO(module_waits, a_client_that_has_said_all_may_close_its_half)
+{
+    static struct scene s;
+    struct client *c;
+    struct response r;
+
+    probe_start(&s, "probe(request=\"timer 60; wait\" response=\"timer 60; wait; show\")");
+    c = scene_open(&s);
+    client_send(c, GET_A);
+    client_half_close(c);
+    r = client_read(c);
+    expect_status(r, 200);
+    expect_trail(r, "Q,timer=1,resumed,U,R,timer=1,resumed");
+    cr_assert(client_ended(c, AWAIT_MS));
+    probe_expect_done(&s, 1);
+    scene_end(&s);
+}
+
 SCENARIO(module_waits, what_is_held_while_many_wait_is_bounded)
 {
     static struct scene s;
