@@ -121,6 +121,8 @@ SCENARIO(mod_static_files, files_index_types_and_redirects)
     r = ask(&s, "GET", "/docs/", "");
     cr_assert_str_eq(r.text, "<p>docs");
     expect_status(ask(&s, "GET", "/bare/", ""), 404);
+    r = ask(&s, "GET", "/a%20b.txt", "Range: bytes=1-2\r\n");
+    cr_assert(starts(r.head, "HTTP/1.1 206 Partial Content\r\n"), "%s", r.head);
     expect_status(ask(&s, "GET", "/nothing", ""), 404);
     r = ask(&s, "POST", "/", "Content-Length: 0\r\n");
     expect_status(r, 405);
@@ -262,6 +264,41 @@ SCENARIO(mod_static_files, what_is_no_file_goes_on_or_gets_another)
     scene_redis(&s,
                 "HSET usher:tenant:acme modules 'static_files(root=acme/v1 missing=/app.html)'");
     await_get(&s, "a.test", "/deep/link", 200, "v1");
+    scene_end(&s);
+    take_away();
+}
+
+SCENARIO(mod_static_files, what_neither_a_file_nor_a_rule_answers_is_no_route)
+{
+    static struct scene s;
+
+    scene_start(&s, .flags = { "--module-option", allow() });
+    put("acme/a.txt", "file");
+    acme(&s, NULL, "static_files(root=acme fallthrough)");
+    expect_get(&s, "a.test", "/a.txt", 200, "file");
+    expect_fault(&s, "a.test", "no_route");
+    expect_get(&s, "a.test", "/a.txt", 200, "file");
+    scene_end(&s);
+    take_away();
+}
+
+SCENARIO(mod_static_files, a_folder_for_each_tenant_shows_none_another)
+{
+    static struct scene s;
+    char *error = NULL;
+
+    scene_start(&s, .flags = { "--module-option", kept_format("%s/$tenant", allow()) });
+    put("acme/a.txt", "acme");
+    put_folder("globex");
+    put("globex/a.txt", "globex");
+    acme(&s, NULL, "static_files(root=.)");
+    expect_get(&s, "a.test", "/a.txt", 200, "acme");
+    scene_redis(&s, "HSET usher:tenant:globex modules static_files(root=.)");
+    scene_redis(&s, "SET usher:host:b.test tenant:globex");
+    await_get(&s, "b.test", "/a.txt", 200, "globex");
+    scene_redis(&s, "HSET usher:tenant:acme modules static_files(root=../globex)");
+    await(has(error = scene_redis(&s, "HGET usher:errors usher:tenant:acme"), "a folder below"));
+    expect_get(&s, "a.test", "/a.txt", 200, "acme");
     scene_end(&s);
     take_away();
 }
