@@ -7,6 +7,7 @@
 #include "net/conn.h"
 
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -206,6 +207,19 @@ bool conn_write(struct conn *c, const struct iovec *pieces, unsigned count)
         return false;
     }
     return true;
+}
+
+size_t conn_send_file(struct conn *c, int file, uint64_t at, size_t bytes)
+{
+    off_t from = (off_t)at;
+    uv_os_fd_t fd;
+    ssize_t sent;
+
+    if (c->closing || c->write_failed || c->writes_pending > 0 ||
+        uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0)
+        return 0;
+    sent = sendfile(fd, file, &from, bytes);
+    return sent > 0 ? (size_t)sent : 0;
 }
 
 size_t conn_blocked_bytes(const struct conn *c)

@@ -58,6 +58,9 @@ void conn_read_early(struct conn *c);
 /* Sends all pieces in order. false: the connection is broken for writing (reading may still give
  * what the other side sent before). Input-sized copies can fail: then it is false too. */
 bool conn_write(struct conn *c, const struct iovec *pieces, unsigned count);
+/* Of a file, without copying it: how many bytes the kernel took. 0: none now, or something is queued, or
+ * it cannot; conn_write finds out which. It may wait for the file's disk. */
+size_t conn_send_file(struct conn *c, int file, uint64_t at, size_t bytes);
 static inline bool conn_is_blocked(const struct conn *c)
 {
     return c->writes_pending > 0;

@@ -25,7 +25,10 @@ struct client_side {
     void (*send_head)(void *session, const struct head *head, bool interim);
     void (*send_body)(void *session, const char *bytes, size_t len); /* borrowed until flush */
     bool (*flush)(void *session);                                    /* false: it is gone */
-    void (*finish)(void *session, struct str trailers);              /* and flush */
+    /* Of a file, behind what was flushed, without copying it: how many bytes were taken. 0: none now,
+     * by this way: go on with send_body. NULL: there is no such way. */
+    size_t (*send_file)(void *session, int fd, uint64_t at, size_t bytes);
+    void (*finish)(void *session, struct str trailers); /* and flush */
     /* Takes back a response of which nothing has left yet; false: something has. */
     bool (*recall)(void *session);
     void (*abort)(void *session); /* the response cannot be whole: cut the connection */

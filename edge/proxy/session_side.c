@@ -88,6 +88,13 @@ static void send_body(void *session, const char *bytes, size_t len)
     gather_body(&s->w->to_client, bytes, len);
 }
 
+static size_t send_file(void *session, int fd, uint64_t at, size_t bytes)
+{
+    struct session *s = session;
+
+    return s->response_chunked || s->head_unsent ? 0 : conn_send_file(&s->conn, fd, at, bytes);
+}
+
 void session_rest(struct session *s)
 {
     if (!conn_is_blocked(&s->conn)) /* else the reader's rate is being watched */
@@ -229,6 +236,7 @@ const struct client_side session_side = {
     .send_head = send_head,
     .send_body = send_body,
     .flush = flush,
+    .send_file = send_file,
     .finish = finish,
     .recall = recall,
     .abort = abort_response,
