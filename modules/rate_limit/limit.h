@@ -15,6 +15,7 @@ struct limit {
     uint64_t interval_ns; /* one request each */
     uint32_t burst;
     uint32_t window_ms; /* shared: a whole number of times that the burst takes to come back */
+    uint32_t stale_ms;  /* shared: who has asked for so long is gone, or hears nothing */
     uint64_t quota;     /* shared: of a window */
 };
 

@@ -10,15 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RATE, BURST, KEY, SHARED, HEADERS, KEYS, NAME, ROWS };
+enum { RATE, BURST, KEY, SHARED, WAIT, HEADERS, KEYS, NAME, ROWS };
 enum { ALLOWED, REFUSED, ASKED, AWAY, EVICTED, METRICS };
 
 #define BURST_MOST 100000000
-#define ANSWER_MS 100 /* after which Redis counts as away, */
 #define LATE_SLACK_MS 5
-#define AWAY_MS 1000 /* for so long */
+#define AWAY_MS 1000 /* for so long Redis counts as away, when it did not answer */
 #define LOOK_MS 2    /* between two looks at what another request has asked for */
-#define LOOKS_MOST 50
+#define STALE_MS 100 /* beyond `wait` */
 #define HASH_HEX 32
 #define NS_A_SECOND 1000000000u
 
@@ -41,6 +40,13 @@ static const struct usher_setting settings[ROWS] = {
                  .type = USHER_TYPE_SWITCH,
                  .standard = "off",
                  .meaning = "all edges of this Redis count together" },
+    [WAIT] = { .name = "wait",
+               .type = USHER_TYPE_TIME,
+               .standard = "100ms",
+               .least = 5,
+               .most = 2000,
+               .meaning = "of a shared limit: how long Redis may take to answer, before this edge "
+                          "rules alone" },
     [HEADERS] = { .name = "headers",
                   .type = USHER_TYPE_SWITCH,
                   .standard = "on",
@@ -74,6 +80,7 @@ struct rate_limit {
     struct limit limit;
     struct key key;
     bool shared, headers;
+    uint32_t wait_ms;
     struct usher_text name, policy;
     struct usher_text scope;         /* of its keys in Redis: what other settings do not share */
     _Atomic uint64_t *away_until_ms; /* Redis is not asked before */
@@ -85,7 +92,6 @@ struct request {
     struct ruling ruling;
     struct usher_answer answer;
     struct usher_text key; /* in Redis */
-    uint32_t looks;
     bool asking;
     uint64_t late_ms; /* when it has waited long enough */
 };
@@ -131,6 +137,7 @@ static bool compile_limit(struct usher_compile *c, const struct usher_given *giv
              (unsigned long long)(span_s * NS_A_SECOND / r->limit.interval_ns),
              (unsigned long long)span_s);
     r->policy = kept(c, policy);
+    r->limit.stale_ms = r->wait_ms + STALE_MS;
     snprintf(scope, sizeof(scope), "%.*s %llu %u %.*s", (int)r->name.len, r->name.ptr,
              (unsigned long long)r->limit.interval_ns, (unsigned)r->limit.burst,
              (int)given[KEY].values[0].text.len, given[KEY].values[0].text.ptr);
@@ -145,6 +152,7 @@ static bool compile(struct usher_compile *c, const struct usher_given *given, vo
     r->away_until_ms = usher_keep(c, sizeof(*r->away_until_ms));
     r->shared = given[SHARED].values[0].number;
     r->headers = given[HEADERS].values[0].number;
+    r->wait_ms = (uint32_t)given[WAIT].values[0].number;
     r->name = given[NAME].values[0].text;
     if (!is_plain(r->name))
         return usher_refuse(c, NAME, 0, "letters, digits, . _ and -");
@@ -285,7 +293,7 @@ static enum usher_result ask(struct usher_exchange *x, const struct rate_limit *
     char key[160];
 
     q->asking = true;
-    q->late_ms = usher_now_ms(x) + ANSWER_MS;
+    q->late_ms = usher_now_ms(x) + r->wait_ms;
     if (q->key.ptr == NULL && !name_counter(x, r, q))
         return on_failed(x, r, q);
     snprintf(key, sizeof(key), "%.*s:%llu", (int)q->key.len, q->key.ptr,
@@ -293,7 +301,7 @@ static enum usher_result ask(struct usher_exchange *x, const struct rate_limit *
     question.key = usher_text(key);
     usher_count(x, ASKED, 1);
     if (!usher_ask(x, &question, &q->answer, on_answer, q) ||
-        !usher_timer(x, ANSWER_MS, on_late, q))
+        !usher_timer(x, r->wait_ms, on_late, q))
         return on_failed(x, r, q);
     return USHER_WAIT;
 }
@@ -303,10 +311,18 @@ static enum usher_result on_look(struct usher_exchange *x, const void *compiled,
     const struct rate_limit *r = compiled;
     struct request *q = arg;
 
-    if (++q->looks > LOOKS_MOST)
+    if (usher_now_ms(x) >= q->late_ms)
         return settle_alone(x, r, q);
     rate_limit_take(r->table, q->hash, usher_now_ms(x), usher_clock_ms(x), true, &q->ruling);
     return go_on(x, r, q);
+}
+
+static enum usher_result look_soon(struct usher_exchange *x, const struct rate_limit *r,
+                                   struct request *q)
+{
+    if (q->late_ms == 0)
+        q->late_ms = usher_now_ms(x) + r->wait_ms;
+    return usher_timer(x, LOOK_MS, on_look, q) ? USHER_WAIT : settle_alone(x, r, q);
 }
 
 static enum usher_result go_on(struct usher_exchange *x, const struct rate_limit *r,
@@ -318,7 +334,7 @@ static enum usher_result go_on(struct usher_exchange *x, const struct rate_limit
     case LIMIT_ASK:
         return ask(x, r, q);
     case LIMIT_LOOK:
-        return usher_timer(x, LOOK_MS, on_look, q) ? USHER_WAIT : settle_alone(x, r, q);
+        return look_soon(x, r, q);
     case LIMIT_PASS:
     case LIMIT_REFUSE:
         break;

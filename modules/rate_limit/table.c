@@ -13,7 +13,6 @@
 
 #define WAYS 8
 #define LOCKS 64
-#define ASK_STALE_MS 200    /* who asked is gone, or hears nothing */
 #define REQUESTS_A_SHARE 64 /* that a share is to last for, at least */
 #define SHARES_LEFT 16      /* of what a window has left, one is taken */
 #define FREE_PART                                                                                  \
@@ -243,7 +242,7 @@ static void ask(const struct limit *l, struct place *p, uint64_t clock_ms, bool 
 static void rule_shared(const struct limit *l, struct place *p, uint64_t now_ns, uint64_t clock_ms,
                         struct ruling *r)
 {
-    bool asked = p->asked_ms != 0 && clock_ms - p->asked_ms < ASK_STALE_MS;
+    bool asked = p->asked_ms != 0 && clock_ms - p->asked_ms < l->stale_ms;
 
     if (p->credit > 0) {
         p->credit--;

@@ -183,7 +183,7 @@ SCENARIO(mod_rate_limit, edges_count_together_with_few_questions_to_redis)
     double asked;
 
     scene_start(&s);
-    acme(&s, o, "rate_limit(rate=200/d key=header:X-Key shared name=api)");
+    acme(&s, o, "rate_limit(rate=200/d key=header:X-Key shared wait=2s name=api)");
     scene_second_edge(&s, &second, NULL);
     await(asks(second.at, "127.0.0.1", "a.test", "/", "X-Key: other\r\n") == 200);
     for (unsigned i = 0; i < 30; i++) {

@@ -36,6 +36,7 @@ Test(rate_limit, wrong_settings_are_refused_with_a_sentence)
     }
     expect_refused("rate_limit", "setting rate of rate_limit to be said");
     expect_refused("rate_limit(rate=1/s burst=0)", "setting burst: a number from 1");
+    expect_refused("rate_limit(rate=1/s shared wait=1ms)", "setting wait: a time");
     expect_refused("rate_limit(rate=1/d burst=8)", "comes back within 7 days");
     expect_refused("rate_limit(rate=1/s name=\"a b\")", "setting name: letters, digits");
     cr_expect(strstr(judged_for(NULL, "rate_limit(rate=1/s shared)"), "without a tenant") != NULL);
@@ -66,6 +67,7 @@ static struct limit limit_of(const char *rate, uint64_t burst)
 
     cr_assert(rate_limit_read(usher_text(rate), &count, &period_ns));
     cr_assert(rate_limit_set(&limit, count, period_ns, burst));
+    limit.stale_ms = 200;
     return limit;
 }
 
