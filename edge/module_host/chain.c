@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "module_host/chain_pool.h"
+#include "module_host/crash.h"
 #include "module_host/values.h"
 #include "module_host/words.h"
 #include "settings.h"
@@ -362,7 +363,9 @@ static bool call_compile(struct compiling *c)
         given[i] = (struct usher_given){ values, c->said[i].count };
     }
     c->base.host = &c->scope->modules->host;
+    crash_module = c->link->row;
     good = m->compile(&c->base, given, &c->link->compiled);
+    crash_module = NULL;
     if (!good && !c->refused)
         refuse(c->error, &c->name, "other settings: %s refuses these, and does not say why",
                m->name);
@@ -519,8 +522,11 @@ void chain_free(struct chain *c)
     for (uint32_t i = 0; i < c->count; i++) {
         const struct chain_link *link = &c->links[i];
 
-        if (link->row->module.drop != NULL && link->compiled != NULL)
-            link->row->module.drop(link->compiled);
+        if (link->row->module.drop == NULL || link->compiled == NULL)
+            continue;
+        crash_module = link->row;
+        link->row->module.drop(link->compiled);
+        crash_module = NULL;
     }
     arena_free(&c->memory);
     free(c);

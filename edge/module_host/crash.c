@@ -7,38 +7,55 @@
 #include "module_host/crash.h"
 
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 _Thread_local const struct module_row *crash_module;
 
-/* Nothing but write() is safe here. */
-static void say(const char *text)
-{
-    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+#define STACK_BYTES (16u << 10)
 
-    (void)written;
+/* Room for the handler where a thread's own stack is used up, as by endless recursion. */
+static _Thread_local char stack[STACK_BYTES];
+
+struct line {
+    char text[800];
+    size_t len;
+};
+
+/* Nothing but plain memory and write() is safe here; one write, so that no other line gets in between. */
+static void say(struct line *l, const char *text)
+{
+    for (; *text != '\0' && l->len + 1 < sizeof(l->text); text++)
+        l->text[l->len++] = *text;
+}
+
+static const char *name_of(int number)
+{
+    return number == SIGSEGV   ? "SIGSEGV"
+           : number == SIGBUS  ? "SIGBUS"
+           : number == SIGFPE  ? "SIGFPE"
+           : number == SIGILL  ? "SIGILL"
+           : number == SIGABRT ? "SIGABRT"
+                               : "?";
 }
 
 static void on_crash(int number)
 {
     const struct module_row *row = crash_module;
+    struct line line = { .len = 0 };
+    ssize_t written;
 
     if (row != NULL) {
-        say("error module_crashed module=");
-        say(row->module.name);
-        say(" version=");
-        say(row->module.version != NULL ? row->module.version : "-");
-        say(" from=");
-        say(row->from);
-        say(" signal=");
-        say(number == SIGSEGV   ? "SIGSEGV"
-            : number == SIGBUS  ? "SIGBUS"
-            : number == SIGFPE  ? "SIGFPE"
-            : number == SIGILL  ? "SIGILL"
-            : number == SIGABRT ? "SIGABRT"
-                                : "?");
-        say("\n");
+        say(&line, "error module_crashed module=");
+        say(&line, row->module.name);
+        say(&line, " version=");
+        say(&line, row->module.version != NULL ? row->module.version : "-");
+        say(&line, " signal=");
+        say(&line, name_of(number));
+        say(&line, " from=");
+        say(&line, row->from);
+        line.text[line.len++] = '\n';
+        written = write(STDERR_FILENO, line.text, line.len);
+        (void)written;
     }
     raise(number); /* the handler is gone: this time it takes its course */
 }
@@ -49,11 +66,23 @@ static void on_crash(int number)
 # define SANITIZED false
 #endif
 
+void crash_watch_thread(void)
+{
+    static _Thread_local bool watched;
+    stack_t own = { .ss_sp = stack, .ss_size = sizeof(stack) };
+
+    if (!SANITIZED && !watched)
+        sigaltstack(&own, NULL);
+    watched = true;
+}
+
 void crash_watch(void)
 {
     static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
-    struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER };
+    struct sigaction action = { .sa_handler = on_crash,
+                                .sa_flags = SA_RESETHAND | SA_NODEFER | SA_ONSTACK };
 
+    crash_watch_thread();
     for (size_t i = 0; !SANITIZED && i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaction(signals[i], &action, NULL);
 }

@@ -6,6 +6,7 @@
  * Not here: Redis (module_ask.c); sub-requests (module_subrequest.c). */
 #include <stdlib.h>
 
+#include "module_host/crash.h"
 #include "net/job.h"
 #include "proxy/module_calls.h"
 #include "proxy/worker_state.h"
@@ -21,6 +22,7 @@ struct module_timer {
 struct module_job {
     struct module_pending pending;
     struct job job;
+    const struct module_row *row;
     void (*work)(void *arg);
     _Alignas(16) char arg[];
 };
@@ -75,7 +77,10 @@ static void work(struct job *j)
 {
     struct module_job *m = LIST_ITEM(j, struct module_job, job);
 
+    crash_watch_thread();
+    crash_module = m->row;
     m->work(m->arg);
+    crash_module = NULL;
 }
 
 /* Its client may have left to come again: what nobody waits for is not in the way of others. */
@@ -107,6 +112,7 @@ bool module_job(struct usher_exchange *o, void (*run_it)(void *arg), const void 
     }
     m->pending.cancel = cancel_job;
     m->pending.arg = m->arg;
+    m->row = run->turns[run->at].link->row;
     m->work = run_it;
     if (bytes > 0)
         memcpy(m->arg, arg, bytes);

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "http/serializer.h"
+#include "module_host/crash.h"
 #include "proxy/access_line.h"
 #include "proxy/module_run.h"
 #include "proxy/session.h"
@@ -212,6 +213,7 @@ static void *thread_main(void *arg)
 {
     struct worker *w = arg;
 
+    crash_watch_thread();
     loop_run(&w->loop);
     CHECK(w->stopping);
     mailbox_close(&w->box);

@@ -111,29 +111,52 @@ SCENARIO(module_watch, lines_of_modules_name_them_and_are_bounded)
     scene_end(&s);
 }
 
-SCENARIO(module_watch, one_that_crashes_the_edge_is_named_in_its_last_line)
+static void expect_last_line(struct scene *s, int signal, const char *name)
 {
-    static struct scene s;
-    struct client *c;
+    int code = process_wait(&s->edge.process, AWAIT_MS);
     char *log, *last;
 
-    probe_start(&s, "second probe(response=\"when X-Go; crash 16\") ");
+    cr_assert_eq(code, 1000 + signal, "%d, expected %d", code, 1000 + signal);
+    await(s->edge.process.log_ended);
+    log = process_log(&s->edge.process);
+    log[strlen(log) - 1] = '\0';
+    last = strrchr(log, '\n') + 1;
+    cr_assert(starts(last, kept_format("error module_crashed module=probe version=1.0 signal=%s "
+                                       "from=/",
+                                       name)),
+              "%s", last);
+    s->edge.process.running = false;
+}
+
+SCENARIO(module_watch, one_that_crashes_the_edge_is_named_in_its_last_line)
+{
+    static const struct {
+        const char *steps;
+        int signal;
+        const char *name;
+    } rows[] = {
+        { "request=\"when X-Go; crash 16\"", SIGSEGV, "SIGSEGV" },
+        { "response=\"when X-Go; timer 1; wait; crash 16\"", SIGSEGV, "SIGSEGV" },
+        { "request=\"when X-Go; recurse\"", SIGSEGV, "SIGSEGV" },
+        { "request=\"when X-Go; job-crash; wait\"", SIGSEGV, "SIGSEGV" },
+    };
+    static struct scene s;
+
+    probe_start(&s, "second probe");
     if (edge_has_sanitizer()) { /* which has its own word on that, and the last one */
         scene_end(&s);
         return;
     }
-    expect_status(probe_get(&s, "/", ""), 200);
-    c = scene_open(&s);
-    client_send(c, "GET / HTTP/1.1\r\nHost: a.test\r\nX-Go: 1\r\n\r\n");
-    cr_assert_eq(process_wait(&s.edge.process, AWAIT_MS), 1000 + SIGSEGV);
-    await(s.edge.process.log_ended);
-    log = process_log(&s.edge.process);
-    log[strlen(log) - 1] = '\0';
-    last = strrchr(log, '\n') + 1;
-    cr_assert(starts(last, "error module_crashed module=probe version=1.0 from=/"), "%s", last);
-    cr_assert(has(last, " signal=SIGSEGV"), "%s", last);
-    s.edge.process.running = false;
-    scene_edge_start(&s); /* and with the same records it serves again */
-    expect_status(probe_get(&s, "/", ""), 200);
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        probe_say(&s, kept_format("second probe(%s)", rows[i].steps));
+        expect_status(probe_get(&s, "/", ""), 200);
+        client_send(scene_open(&s), "GET / HTTP/1.1\r\nHost: a.test\r\nX-Go: 1\r\n\r\n");
+        expect_last_line(&s, rows[i].signal, rows[i].name);
+        scene_edge_start(&s); /* and with the same records it serves again */
+    }
+    scene_redis(&s, "HSET usher:tenant:acme modules probe(crash=on)");
+    expect_last_line(&s, SIGABRT, "SIGABRT");
+    scene_redis(&s, "HSET usher:tenant:acme modules probe");
+    scene_edge_start(&s);
     scene_end(&s);
 }

@@ -18,7 +18,7 @@
 # define NAME "probe"
 #endif
 
-enum { REQUEST, UPSTREAM, RESPONSE, BODY_Q, BODY_R, DONE, OTHER, REFUSE, ROWS };
+enum { REQUEST, UPSTREAM, RESPONSE, BODY_Q, BODY_R, DONE, OTHER, REFUSE, CRASH, ROWS };
 
 #define STEPS(what) .type = USHER_TYPE_TEXT, .meaning = what
 
@@ -34,6 +34,7 @@ static const struct usher_setting settings[ROWS] = {
                  .type = USHER_TYPE_SWITCH,
                  .standard = "off",
                  .meaning = "these" },
+    [CRASH] = { .name = "crash", .type = USHER_TYPE_SWITCH, .standard = "off", .meaning = "now" },
 };
 
 enum { REQUESTS, UPSTREAMS, RESPONSES, RESUMED, LASTS, DONES, OPEN, OF_STEPS, METRICS };
@@ -80,6 +81,8 @@ static bool compile(struct usher_compile *c, const struct usher_given *given, vo
 {
     struct compiled *made;
 
+    if (given[CRASH].values[0].number == 1)
+        abort();
     if (given[REFUSE].values[0].number == 1)
         return usher_refuse(c, REFUSE, 0, "anything but this");
     made = calloc(1, sizeof(*made));
@@ -191,6 +194,19 @@ static void work(void *arg)
 
     sleep_ms(number[0]);
     number[1] = number[0] * 2;
+}
+
+static void work_badly(void *arg)
+{
+    *(volatile int *)(size_t)(*(int *)arg) = 1;
+}
+
+/* Until its stack is used up. */
+static int recurse(volatile int *n)
+{
+    volatile int more[64] = { *n + 1 };
+
+    return *n < 0 ? 0 : recurse(more) + more[0];
 }
 
 static enum usher_result steps(struct usher_exchange *x, const struct compiled *c, struct state *s,
@@ -385,7 +401,13 @@ static bool do_other(struct step *t)
         note_result(t->s, t->name, usher_alloc(x, (size_t)atoll(t->rest)) != NULL);
     else if (is(t, "spin"))
         spin(atol(t->rest));
-    else if (is(t, "crash"))
+    else if (is(t, "recurse"))
+        note_result(t->s, t->name, recurse(&(int){ 0 }));
+    else if (is(t, "job-crash")) {
+        int place = 16;
+
+        usher_job(x, work_badly, &place, sizeof(place), resumed);
+    } else if (is(t, "crash"))
         *(volatile int *)(size_t)atol(t->rest) = 1;
     else if (is(t, "reply")) {
         t->s->replied = usher_reply(x, (uint32_t)atoi(t->rest), usher_text("text/x-probe"),
