@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 enum { USERS, REALM, USER_HEADER, PASS, CACHE, OUTAGE, ROWS };
 enum { ACCEPTED, REFUSED, CACHED, JUDGED, BUSY, METRICS };
@@ -74,15 +75,16 @@ struct attempt {
     uint8_t user[32];
     char hash[BASIC_AUTH_HASH_MAX + 1];
     bool was_seen, is_decoy;
+    uint32_t slot; /* while it is judged */
     unsigned naps;
     struct usher_text field; /* what Redis is asked for */
     struct usher_answer answer;
 };
 
-/* What is judged on another thread: it may outlive the exchange. */
+/* What is judged on another thread: it may outlive the exchange, and what is compiled. */
 struct judging {
     const struct usher_host *host;
-    struct basic_auth_shared *shared;
+    uint64_t took_ms;
     char password[BASIC_AUTH_PASSWORD_MAX + 1];
     char hash[BASIC_AUTH_HASH_MAX + 1];
     bool good;
@@ -171,7 +173,7 @@ static bool compile(struct usher_compile *c, const struct usher_given *given, vo
 
 static void drop(void *compiled)
 {
-    basic_auth_shared_let_go(((struct basic_auth *)compiled)->shared);
+    basic_auth_shared_free(((struct basic_auth *)compiled)->shared);
 }
 
 /* --- what it comes to --- */
@@ -276,14 +278,22 @@ static void remember(struct usher_exchange *x, const struct basic_auth *b, const
 
 /* --- judging --- */
 
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static void judge(void *arg)
 {
     struct judging *j = arg;
+    uint64_t began_ms = clock_ms();
 
     j->good = basic_auth_judge(j->host, j->password, j->hash);
+    j->took_ms = clock_ms() - began_ms;
     basic_auth_wipe(j->password, sizeof(j->password));
-    basic_auth_end_judging(j->shared);
-    basic_auth_shared_let_go(j->shared);
 }
 
 static enum usher_result on_judged(struct usher_exchange *x, const void *compiled, void *arg)
@@ -292,6 +302,8 @@ static enum usher_result on_judged(struct usher_exchange *x, const void *compile
     const struct judging *j = arg;
     struct attempt *a = *usher_state(x);
 
+    basic_auth_end_judging(b->shared, a->slot, j->took_ms);
+    a->slot = BASIC_AUTH_NO_SLOT;
     usher_count(x, JUDGED, 1);
     if (!j->good || a->is_decoy)
         return end(a, refuse(x, b));
@@ -310,24 +322,20 @@ static enum usher_result on_nap(struct usher_exchange *x, const void *compiled, 
 static enum usher_result start_judging(struct usher_exchange *x, const struct basic_auth *b,
                                        struct attempt *a)
 {
-    struct judging j = { .host = x->host, .shared = b->shared };
+    struct judging j = { .host = x->host };
+    bool started;
 
-    if (!basic_auth_begin_judging(b->shared)) {
+    a->slot = basic_auth_begin_judging(b->shared, usher_now_ms(x));
+    if (a->slot == BASIC_AUTH_NO_SLOT) {
         if (a->naps++ == NAPS || !usher_timer(x, NAP_MS, on_nap, a))
             return end(a, answer_busy(x));
         return USHER_WAIT;
     }
     memcpy(j.password, a->login.password, sizeof(j.password));
     memcpy(j.hash, a->hash, sizeof(j.hash));
-    basic_auth_shared_hold(b->shared);
-    if (!usher_job(x, judge, &j, sizeof(j), on_judged)) {
-        basic_auth_end_judging(b->shared);
-        basic_auth_shared_let_go(b->shared);
-        basic_auth_wipe(&j, sizeof(j));
-        return end(a, USHER_FAULT);
-    }
+    started = usher_job(x, judge, &j, sizeof(j), on_judged);
     basic_auth_wipe(&j, sizeof(j));
-    return USHER_WAIT;
+    return started ? USHER_WAIT : end(a, USHER_FAULT);
 }
 
 /* The hash that the password is judged by. Who is not there is judged by another's, and refused: it takes as long. */
@@ -421,6 +429,7 @@ static enum usher_result on_request(struct usher_exchange *x, const void *compil
 
     if (a == NULL || (b->user_header.ptr != NULL && !remove_alike(x, b->user_header)))
         return USHER_FAULT;
+    a->slot = BASIC_AUTH_NO_SLOT;
     *usher_state(x) = a;
     if (usher_header(x, USHER_REQUEST, authorization, 1).ptr != NULL ||
         !basic_auth_read(x->host, usher_header(x, USHER_REQUEST, authorization, 0), &a->login))
@@ -438,11 +447,14 @@ static enum usher_result on_request(struct usher_exchange *x, const void *compil
 /* The exchange may have ended while it waited. */
 static void on_done(struct usher_exchange *x, const void *compiled)
 {
+    const struct basic_auth *b = compiled;
     struct attempt *a = *usher_state(x);
 
-    (void)compiled;
-    if (a != NULL)
-        basic_auth_wipe(a->login.password, sizeof(a->login.password));
+    if (a == NULL)
+        return;
+    basic_auth_wipe(a->login.password, sizeof(a->login.password));
+    if (a->slot != BASIC_AUTH_NO_SLOT)
+        basic_auth_leave_judging(b->shared, a->slot, usher_now_ms(x));
 }
 
 USHER_MODULE(basic_auth) = {

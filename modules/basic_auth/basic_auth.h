@@ -38,12 +38,11 @@ struct basic_auth_verified {
     uint64_t confirmed_ms; /* when Redis said that hash last */
 };
 
-/* What all exchanges of one tenant's settings share. Any thread. Freed by the last who lets go: jobs may outlive the settings. */
+/* What all exchanges of one tenant's settings share. Any thread. */
 struct basic_auth_shared;
 
 struct basic_auth_shared *basic_auth_shared_new(void);
-void basic_auth_shared_hold(struct basic_auth_shared *s);
-void basic_auth_shared_let_go(struct basic_auth_shared *s);
+void basic_auth_shared_free(struct basic_auth_shared *s);
 
 /* A copy of what is known of that user; false: nothing. */
 bool basic_auth_find(struct basic_auth_shared *s, const uint8_t user[32],
@@ -55,8 +54,13 @@ void basic_auth_remember(struct basic_auth_shared *s, const struct basic_auth_ve
 void basic_auth_decoy(struct basic_auth_shared *s, char to[BASIC_AUTH_HASH_MAX + 1]);
 void basic_auth_set_decoy(struct basic_auth_shared *s, const char *hash);
 
-/* One more is being judged; false: too many are. */
-bool basic_auth_begin_judging(struct basic_auth_shared *s);
-void basic_auth_end_judging(struct basic_auth_shared *s);
+#define BASIC_AUTH_NO_SLOT UINT32_MAX
+
+/* The slot of one more that is judged; BASIC_AUTH_NO_SLOT: too many are. */
+uint32_t basic_auth_begin_judging(struct basic_auth_shared *s, uint64_t now_ms);
+/* Its answer is here; it took so long. */
+void basic_auth_end_judging(struct basic_auth_shared *s, uint32_t slot, uint64_t took_ms);
+/* Nobody waits for it any more. It may run all the same: its slot is taken for as long as the last one took. */
+void basic_auth_leave_judging(struct basic_auth_shared *s, uint32_t slot, uint64_t now_ms);
 
 #endif

@@ -253,6 +253,24 @@ SCENARIO(mod_basic_auth, many_who_come_at_once_each_get_their_answer)
     scene_end(&s);
 }
 
+/* They take no place for good, whether their passwords were hashed or not. */
+SCENARIO(mod_basic_auth, clients_that_leave_before_they_are_answered_do_not_keep_others_out)
+{
+    static struct scene s;
+    struct client *c;
+
+    scene_start(&s);
+    write_records(&s, origin_start("one"), "basic_auth(users=users)");
+    for (unsigned i = 0; i < 40; i++) {
+        c = scene_open(&s);
+        client_send(c, request_of("john:wrong", "")); /* its hash takes longer than jane's */
+        client_reset(c);
+    }
+    expect_login(&s, "jane:secret", 200);
+    expect_login(&s, "john:wrong", 401);
+    scene_end(&s);
+}
+
 SCENARIO(mod_basic_auth, settings_that_are_wrong_are_refused_and_the_last_good_ones_hold)
 {
     static const struct {

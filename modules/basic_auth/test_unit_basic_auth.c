@@ -168,22 +168,40 @@ Test(basic_auth, who_is_remembered_is_found_and_the_oldest_go)
         cr_expect_eq(basic_auth_find(s, v.user, &found), i >= 1000 - 256, "%u", i);
     }
     cr_expect_eq(kept, 256);
-    basic_auth_shared_let_go(s);
+    basic_auth_shared_free(s);
 }
 
 Test(basic_auth, not_too_many_passwords_are_judged_at_once)
 {
     struct basic_auth_shared *s = basic_auth_shared_new();
+    uint32_t slots[BASIC_AUTH_JUDGING_MOST];
 
-    for (unsigned round = 0; round < 2; round++) {
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < BASIC_AUTH_JUDGING_MOST; i++) {
+            slots[i] = basic_auth_begin_judging(s, 1000);
+            cr_expect_lt(slots[i], BASIC_AUTH_JUDGING_MOST);
+            cr_expect(i == 0 || slots[i] != slots[i - 1]);
+        }
+        cr_expect_eq(basic_auth_begin_judging(s, 1000), BASIC_AUTH_NO_SLOT);
+        cr_expect_eq(basic_auth_begin_judging(s, 999999), BASIC_AUTH_NO_SLOT);
         for (unsigned i = 0; i < BASIC_AUTH_JUDGING_MOST; i++)
-            cr_expect(basic_auth_begin_judging(s));
-        cr_expect(!basic_auth_begin_judging(s));
-        cr_expect(!basic_auth_begin_judging(s));
-        for (unsigned i = 0; i < BASIC_AUTH_JUDGING_MOST; i++)
-            basic_auth_end_judging(s);
+            basic_auth_end_judging(s, slots[i], 70);
     }
-    basic_auth_shared_let_go(s);
+    basic_auth_shared_free(s);
+}
+
+/* Its client has left, but it may run all the same. */
+Test(basic_auth, a_judgement_that_nobody_waits_for_takes_its_slot_as_long_as_it_may_run)
+{
+    struct basic_auth_shared *s = basic_auth_shared_new();
+    uint32_t slot = basic_auth_begin_judging(s, 1000);
+
+    basic_auth_end_judging(s, slot, 70);
+    for (unsigned i = 0; i < BASIC_AUTH_JUDGING_MOST; i++)
+        basic_auth_leave_judging(s, basic_auth_begin_judging(s, 1000), 1000);
+    cr_expect_eq(basic_auth_begin_judging(s, 1069), BASIC_AUTH_NO_SLOT);
+    cr_expect_neq(basic_auth_begin_judging(s, 1070), BASIC_AUTH_NO_SLOT);
+    basic_auth_shared_free(s);
 }
 
 /* A decoy is a hash like any: it costs the same, and nobody's password fits it. */
@@ -198,5 +216,5 @@ Test(basic_auth, the_first_decoy_is_a_hash_and_later_ones_are_the_last_seen)
     basic_auth_set_decoy(s, bcrypt_a);
     basic_auth_decoy(s, hash);
     cr_expect_str_eq(hash, bcrypt_a);
-    basic_auth_shared_let_go(s);
+    basic_auth_shared_free(s);
 }

@@ -1,24 +1,25 @@
 /* verified.c -- whose password was right lately: a table of bounded size, made when there is somebody to keep.
  *
- * Owns:    the table; how many passwords are being judged.
+ * Owns:    the table; the slots of passwords that are being judged.
  * Thread:  any; the lock is held for as long as a few digests are compared.
  * Used by: basic_auth.c.
  * Not here: who is to be believed for how long (basic_auth.c). */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "basic_auth.h"
 
 #define SETS 64
+#define FIRST_TOOK_MS 100
 #define WAYS 4
 /* Of no password that anybody knows. */
 #define FIRST_DECOY "$2b$10$0x1iqFp1r6nBoZyqCsbv4.ERRrmqw5.Pu5Id0Ax5kWyQns4QD/Fqm"
 
 struct basic_auth_shared {
-    atomic_uint holders, judging;
     pthread_mutex_t lock;
+    uint64_t busy_until_ms[BASIC_AUTH_JUDGING_MOST]; /* slots */
+    uint64_t took_ms;                                /* to judge, last time */
     char decoy[BASIC_AUTH_HASH_MAX + 1];
     struct basic_auth_verified (*sets)[WAYS]; /* confirmed_ms 0: free */
 };
@@ -29,21 +30,14 @@ struct basic_auth_shared *basic_auth_shared_new(void)
 
     if (s == NULL)
         return NULL;
-    atomic_init(&s->holders, 1);
+    s->took_ms = FIRST_TOOK_MS;
     pthread_mutex_init(&s->lock, NULL);
     memcpy(s->decoy, FIRST_DECOY, sizeof(FIRST_DECOY));
     return s;
 }
 
-void basic_auth_shared_hold(struct basic_auth_shared *s)
+void basic_auth_shared_free(struct basic_auth_shared *s)
 {
-    atomic_fetch_add(&s->holders, 1);
-}
-
-void basic_auth_shared_let_go(struct basic_auth_shared *s)
-{
-    if (atomic_fetch_sub(&s->holders, 1) != 1)
-        return;
     pthread_mutex_destroy(&s->lock);
     free(s->sets);
     free(s);
@@ -108,15 +102,31 @@ void basic_auth_set_decoy(struct basic_auth_shared *s, const char *hash)
     pthread_mutex_unlock(&s->lock);
 }
 
-bool basic_auth_begin_judging(struct basic_auth_shared *s)
+uint32_t basic_auth_begin_judging(struct basic_auth_shared *s, uint64_t now_ms)
 {
-    if (atomic_fetch_add(&s->judging, 1) < BASIC_AUTH_JUDGING_MOST)
-        return true;
-    atomic_fetch_sub(&s->judging, 1);
-    return false;
+    uint32_t slot = BASIC_AUTH_NO_SLOT;
+
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < BASIC_AUTH_JUDGING_MOST && slot == BASIC_AUTH_NO_SLOT; i++)
+        if (s->busy_until_ms[i] <= now_ms)
+            slot = i;
+    if (slot != BASIC_AUTH_NO_SLOT)
+        s->busy_until_ms[slot] = UINT64_MAX;
+    pthread_mutex_unlock(&s->lock);
+    return slot;
 }
 
-void basic_auth_end_judging(struct basic_auth_shared *s)
+void basic_auth_end_judging(struct basic_auth_shared *s, uint32_t slot, uint64_t took_ms)
 {
-    atomic_fetch_sub(&s->judging, 1);
+    pthread_mutex_lock(&s->lock);
+    s->busy_until_ms[slot] = 0;
+    s->took_ms = took_ms;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void basic_auth_leave_judging(struct basic_auth_shared *s, uint32_t slot, uint64_t now_ms)
+{
+    pthread_mutex_lock(&s->lock);
+    s->busy_until_ms[slot] = now_ms + s->took_ms;
+    pthread_mutex_unlock(&s->lock);
 }

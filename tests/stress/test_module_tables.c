@@ -36,6 +36,7 @@ static void play_users(struct player *p)
     uint8_t mark = (uint8_t)random_next(&p->random);
     struct basic_auth_verified v = { .confirmed_ms = atomic_load(&now_ms) }, found;
     char hash[BASIC_AUTH_HASH_MAX + 1];
+    uint32_t slot;
 
     memcpy(v.user, &user, sizeof(user));
     memset(v.hash, mark, sizeof(v.hash));
@@ -52,10 +53,11 @@ static void play_users(struct player *p)
     basic_auth_decoy(shared, hash);
     if (strspn(hash, (char[2]){ hash[0], '\0' }) != strlen(hash) && hash[0] != '$')
         atomic_fetch_add(&broken, 1);
-    basic_auth_shared_hold(shared);
-    if (basic_auth_begin_judging(shared))
-        basic_auth_end_judging(shared);
-    basic_auth_shared_let_go(shared);
+    slot = basic_auth_begin_judging(shared, atomic_load(&now_ms));
+    if (slot != BASIC_AUTH_NO_SLOT && mark % 2 == 0)
+        basic_auth_end_judging(shared, slot, 1);
+    else if (slot != BASIC_AUTH_NO_SLOT)
+        basic_auth_leave_judging(shared, slot, atomic_load(&now_ms));
 }
 
 static void play_keys(struct player *p)
@@ -110,5 +112,5 @@ Test(module_tables, what_workers_find_is_whole, .timeout = 60)
     cr_assert_gt(uses, 0);
     cr_assert_gt(fetches, 1);
     jwt_known_free(known);
-    basic_auth_shared_let_go(shared);
+    basic_auth_shared_free(shared);
 }
