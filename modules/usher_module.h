@@ -141,7 +141,7 @@ struct usher_module {
      * set to is handed to every hook; NULL is as good as anything. It lies in usher_keep's memory, or `drop` frees it. False:
      * the record is bad, with usher_refuse's sentence in usher:errors, and its last good version serves on. NULL: a module
      * without settings. When the record changes and these settings, and those of its other modules, do not, what was compiled
-     * before may stay in use, and this is dropped at once. */
+     * before may stay in use, and this is dropped at once: see usher_anew. */
     bool (*compile)(struct usher_compile *c, const struct usher_given *given, void **compiled);
     /* Nobody uses `compiled` any more. May be NULL. */
     void (*drop)(void *compiled);
@@ -381,6 +381,7 @@ struct usher_host {
     bool (*equal)(struct usher_text a, struct usher_text b);
     size_t (*decode_base64)(struct usher_text text, bool url, void *to, size_t room);
     const char *(*option)(struct usher_compile *c, const char *name);
+    void (*anew)(struct usher_compile *c);
 };
 
 /* --- compile --- */
@@ -411,6 +412,13 @@ static inline bool usher_refuse(struct usher_compile *c, uint32_t setting, uint3
 static inline struct usher_text usher_compile_tenant(struct usher_compile *c)
 {
     return c->host->compile_tenant(c);
+}
+
+/* [C] What is compiled now is more than its settings say, such as a folder that was opened: it takes the place of what was
+ * compiled before, also when the settings are as they were. */
+static inline void usher_anew(struct usher_compile *c)
+{
+    c->host->anew(c);
 }
 
 /* [C] What the edge was started with as --module-option MODULE.name=VALUE, MODULE being this one: for what its operator has to

@@ -147,6 +147,11 @@ static const char *on_option(struct usher_compile *base, const char *name)
     return NULL;
 }
 
+static void on_anew(struct usher_compile *c)
+{
+    ((struct compiling *)c)->chain->anew = true;
+}
+
 void module_host_init(struct module_host *m, const struct module_registry *registry,
                       struct str prefix, const struct usher_host *base)
 {
@@ -160,6 +165,7 @@ void module_host_init(struct module_host *m, const struct module_registry *regis
     m->host.refuse = on_refuse;
     m->host.compile_tenant = on_tenant;
     m->host.option = on_option;
+    m->host.anew = on_anew;
 }
 
 /* --- values --- */
@@ -480,7 +486,7 @@ struct chain *chain_compile(const struct chain_scope *scope, struct str text, si
         chain = check_realloc(chain, bytes_of(chain));
         chain->bytes += bytes_of(chain);
         *at = words.at;
-        if (scope->modules->pool != NULL && !names_services(chain))
+        if (scope->modules->pool != NULL && !chain->anew && !names_services(chain))
             chain = chain_pool_join(scope->modules->pool, scope, chain);
     }
     arena_free(&scratch);

@@ -28,6 +28,7 @@ struct chain {
     size_t bytes;        /* of all that it holds, kept memory included */
     struct str text;     /* as written, for those who explain */
     struct arena memory; /* of all but this struct */
+    bool anew;           /* it holds more than its text says */
     atomic_uint holders;
     struct chain_pool *pool; /* NULL: it was never in one */
     bool pooled;             /* under the pool's lock */
@@ -72,8 +73,8 @@ void chain_settle(struct chain *c, const uint32_t *slots);
 void chain_free(struct chain *c);
 
 /* The chains that there are, by where they are said and by their text: one that is compiled again as it
- * was is the same one. Those that name services are not among them: their slots may be others. Any
- * thread; freed after its chains. */
+ * was is the same one. Those that name services are not among them: their slots may be others. Nor are
+ * those of a module that says so (usher_anew). Any thread; freed after its chains. */
 struct chain_pool *chain_pool_new(void);
 void chain_pool_free(struct chain_pool *pool); /* NULL is fine */
 

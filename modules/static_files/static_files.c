@@ -196,6 +196,7 @@ static bool compile(struct usher_compile *c, const struct usher_given *given, vo
         s->cache_control = text_of(text);
     }
     *compiled = s;
+    usher_anew(c);
     return open_root(c, s, given[ROOT].values[0].text);
 }
 

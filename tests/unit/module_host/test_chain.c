@@ -56,6 +56,8 @@ static bool every_compile(struct usher_compile *c, const struct usher_given *giv
     *compiled = e;
     if (given[NEEDED].values[0].text.len == 3 && given[PAIR].count > 1)
         return usher_refuse(c, PAIR, 1, "another pair");
+    if (given[NEEDED].values[0].text.len == 5)
+        usher_anew(c);
     return given[NEEDED].values[0].text.len != 4;
 }
 
@@ -385,7 +387,6 @@ Test(chain, any_text_is_borne)
 /* --- chains that are said anew --- */
 
 #define POOLED "every(needed=x)"
-#define SERVED "every(needed=x service=web)"
 
 static struct chain *compiled_at(struct str name, struct str rule, const char *text)
 {
@@ -434,16 +435,19 @@ Test(chain, one_that_is_said_as_it_was_in_its_place_is_the_same_one)
     chain_pool_free(host.pool);
 }
 
-/* Where a service's slot may be another. */
-Test(chain, one_that_names_a_service_is_a_new_one_each_time)
+/* Where a service's slot may be another, and where more is compiled than what is said. */
+Test(chain, one_that_names_a_service_or_that_is_said_to_be_is_a_new_one_each_time)
 {
-    struct chain *first, *again;
+    static const char *const texts[] = { "every(needed=x service=web)", "every(needed=fresh)" };
 
     host.pool = chain_pool_new();
-    first = compiled_at(STR("acme"), STR("a"), SERVED);
-    again = compiled_at(STR("acme"), STR("a"), SERVED);
-    cr_expect_neq(first, again);
-    chain_free(first);
-    chain_free(again);
+    for (unsigned i = 0; i < 2; i++) {
+        struct chain *first = compiled_at(STR("acme"), STR("a"), texts[i]);
+        struct chain *again = compiled_at(STR("acme"), STR("a"), texts[i]);
+
+        cr_expect_neq(first, again, "%s", texts[i]);
+        chain_free(first);
+        chain_free(again);
+    }
     chain_pool_free(host.pool);
 }
