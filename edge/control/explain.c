@@ -521,6 +521,9 @@ static void go(struct walk *w, const struct explain_request *request)
     }
     find_action(w);
     if (w->action == NULL) {
+        if (w->e->modules_count > 0)
+            remark(w,
+                   STR("its modules see the request all the same, and one of them may answer it"));
         ends(w, FAULT_no_route);
         return;
     }

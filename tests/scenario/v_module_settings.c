@@ -186,6 +186,11 @@ SCENARIO(module_settings, explain_lists_which_would_run_from_where_in_which_orde
                 "\"from\":\"rule r\"}]");
     said = verb_say(&s, "explain --module %s http://b.test/", s.options.flags[1]);
     cr_assert_not(has(said.out, "modules    "), "%s", said.out);
+    scene_redis(&s, "HDEL usher:tenant:acme to");
+    said = verb_say(&s, "explain --module %s http://a.test/", s.options.flags[1]);
+    expect_says(said.out, "no_route");
+    expect_says(said.out, "remark     its modules see the request all the same");
+    scene_redis(&s, "HSET usher:tenant:acme to 10.0.0.1:80");
     scene_live(&s);
     said = verb_say(&s, "explain --admin %s http://a.test/", s.edge.admin);
     expect_says(said.out, "frozen(header=\"X-A\")  (usher:tenant:acme)");
