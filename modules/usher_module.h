@@ -771,7 +771,8 @@ static inline bool usher_subrequest(struct usher_exchange *x, const struct usher
 }
 
 /* [Q R] Runs `work` on another thread with a copy of arg's bytes, which `resumed` then gets as its arg, as `work` left it. It
- * must point to nothing that lives as long as the exchange or what is compiled, which may end first. */
+ * must point to nothing that lives as long as the exchange or what is compiled, which may end first: `work` may then run, or
+ * may not. */
 static inline bool usher_job(struct usher_exchange *x, void (*work)(void *arg), const void *arg,
                              size_t bytes, usher_resumed resumed)
 {
