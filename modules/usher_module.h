@@ -541,7 +541,8 @@ static inline bool usher_header_at(struct usher_exchange *x, enum usher_side sid
 
 /* [request: Q U; response: Q after usher_reply, R] In place of all fields of that name. A value may hold what RFC 9110 5.5
  * allows. False: that, or the name, is not well formed; or the field frames the message or belongs to one connection (Content-
- * Length, Transfer-Encoding, Connection, Host and the like); or the head became larger than --max-head-bytes. */
+ * Length, Transfer-Encoding, Connection, Host and the like); or the head became larger than --max-head-bytes.
+ * Once a module has changed a request's head, or asked to, the client's trailers do not reach the endpoint. */
 static inline bool usher_header_set(struct usher_exchange *x, enum usher_side side,
                                     struct usher_text name, struct usher_text value)
 {

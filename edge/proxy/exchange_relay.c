@@ -56,6 +56,9 @@ void exchange_on_request_end(struct exchange *x, struct str trailers)
     x->request_whole = true;
     if (!give_request(x, true))
         return;
+    /* What modules say in the head, or take from it, a client may not say behind the body. */
+    if (x->modules != NULL && x->modules->rules_request)
+        trailers = STR("");
     upstream_flush(x->upstream, true, trailers);
     if (x->modules != NULL)
         modules_given(x, USHER_REQUEST);

@@ -248,8 +248,10 @@ static struct head *head_to_change(struct module_run *run, enum usher_side side,
 {
     if (head_edit_is_ours(str_of(name), side == USHER_RESPONSE))
         return NULL;
-    if (side == USHER_REQUEST)
+    if (side == USHER_REQUEST) {
+        run->rules_request = true;
         return run->hook == HOOK_REQUEST || run->hook == HOOK_UPSTREAM ? head_of(run, side) : NULL;
+    }
     return run->hook == HOOK_REQUEST || run->hook == HOOK_RESPONSE ? head_of(run, side) : NULL;
 }
 

@@ -74,7 +74,8 @@ struct module_run {
     struct str query_sent;
     bool query_changed;
     bool path_changed;
-    bool has_response; /* x->response is one that modules may see */
+    bool rules_request; /* some module has changed its head, or would have */
+    bool has_response;  /* x->response is one that modules may see */
     enum usher_source source;
 
     struct str body;          /* of a response that the edge gives itself */

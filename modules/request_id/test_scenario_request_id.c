@@ -47,6 +47,23 @@ SCENARIO(request_id, each_request_has_one_of_its_own_on_both_sides)
     scene_end(&s);
 }
 
+/* An endpoint that takes trailers for headers would have the client's word for the module's. */
+SCENARIO(request_id, the_client_does_not_say_it_in_a_trailer)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+
+    scene_start(&s);
+    scene_redis(&s, "HSET usher:tenant:acme to %s modules request_id", origin_at(o));
+    scene_redis(&s, "SET usher:host:a.test tenant:acme");
+    await_get(&s, "a.test", "/", 200, "one");
+    expect_status(scene_exchange(&s, "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked"
+                                     "\r\n\r\n2\r\nhi\r\n0\r\nX-Request-Id: mine\r\n\r\n"),
+                  200);
+    cr_expect_str_eq(origin_last(o)->body.trailers, "", "%s", origin_last(o)->body.trailers);
+    scene_end(&s);
+}
+
 SCENARIO(request_id, the_clients_is_kept_when_it_is_trusted_and_well_formed)
 {
     static struct scene s;

@@ -363,8 +363,8 @@ SCENARIO(module_hooks, status_and_body_of_a_response_are_replaced)
         cr_assert_null(response_field(&r, "ETag"));
         cr_assert_null(response_field(&r, "Content-Encoding"));
     }
-    client_send(c, "HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     origin_answers(o, "HTTP/1.1 200 Fine\r\nContent-Length: 7\r\n\r\n");
+    client_send(c, "HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     r = client_read_to_head(c);
     expect_status(r, 503);
     cr_assert_str_eq(response_field(&r, "Content-Length"), "5");

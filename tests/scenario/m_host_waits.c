@@ -394,8 +394,8 @@ SCENARIO(module_waits, the_end_of_what_is_held_comes_with_its_trailers)
     r = client_get(c, "a.test", "/");
     cr_assert_str_eq(r.text, "until close");
     cr_assert(r.body.whole);
-    client_send(c, "HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     origin_answers(o, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n");
+    client_send(c, "HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     r = client_read_to_head(c);
     cr_assert_str_eq(response_field(&r, "Content-Length"), "7");
     origin_answers(o, "HTTP/1.1 304 Same\r\n\r\n");

@@ -140,7 +140,8 @@ struct usher_module {
     /* The settings of one tenant, host or rule, once per change. given[i] is what was said of settings[i]. What *compiled is
      * set to is handed to every hook; NULL is as good as anything. It lies in usher_keep's memory, or `drop` frees it. False:
      * the record is bad, with usher_refuse's sentence in usher:errors, and its last good version serves on. NULL: a module
-     * without settings. */
+     * without settings. When the record changes and these settings, and those of its other modules, do not, what was compiled
+     * before may stay in use, and this is dropped at once: see usher_anew. */
     bool (*compile)(struct usher_compile *c, const struct usher_given *given, void **compiled);
     /* Nobody uses `compiled` any more. May be NULL. */
     void (*drop)(void *compiled);
@@ -148,11 +149,13 @@ struct usher_module {
     /* Each of these may be NULL, but not all. They are called in the order in which Redis lists the modules: those of the
      * host or its tenant first, then those of the rule. */
 
-    /* The request was matched with its rule, and nothing has been sent to anybody. */
+    /* The request was matched with its rule, and nothing has been sent to anybody. Also when nothing says where it goes: it is
+     * 404 no_route if no module answers or chooses a service. */
     enum usher_result (*on_request)(struct usher_exchange *x, const void *compiled);
     /* The request's head is as the endpoint will get it, but for what is said here with usher_header_*. Once for each attempt. */
     enum usher_result (*on_upstream)(struct usher_exchange *x, const void *compiled);
-    /* A response's head, of whatever source, before it is sent. */
+    /* A response's head, of whatever source, before it is sent; not 1xx. Once more when a fault takes the place of a response
+     * of which nothing has been sent. */
     enum usher_result (*on_response)(struct usher_exchange *x, const void *compiled);
     /* A piece of a body that the module took (usher_take_body). What it wants sent it says with usher_send; it may change, add
      * to or hold back what it gets, and send more at the end. `last`: the body is whole with this piece, which may be empty. */
@@ -196,7 +199,8 @@ enum usher_ask_kind {
 };
 
 /* A question to Redis. The key must begin with usher:t:<tenant>: (with the edge's own prefix), of the tenant at hand; with
- * less it is taken to be the rest of such a key: `users` is usher:t:acme:users. At most 16 args and 16 KiB in all. */
+ * less it is taken to be the rest of such a key: `users` is usher:t:acme:users. At most 16 args and 16 KiB in all. Who asks
+ * what is being asked at that moment shares its answer; counters are added to once for each who asks. */
 struct usher_question {
     uint32_t kind; /* enum usher_ask_kind */
     struct usher_text key;
@@ -211,7 +215,7 @@ enum usher_answer_state {
     USHER_ANSWER_AWAY =
         1, /* Redis is away, slow or busy: nothing is known. usher_fault(x, USHER_BECAUSE_STORE) fits */
     USHER_ANSWER_WRONG =
-        2, /* Redis refused, such as for a key of another type; values[0] is its sentence */
+        2, /* Redis refused, as for a key of another type, or it is longer than 64 KiB; values[0] is the sentence */
 };
 
 /* Lives as long as the exchange. */
@@ -229,20 +233,23 @@ struct usher_pair {
 /* A request of the module's own to a service of the same tenant. */
 struct usher_request {
     uint64_t service; /* a handle: usher_value.number, or usher_own_service */
-    struct usher_text method, path, query,
-        host; /* path begins with '/'; query and host may be empty: the exchange's host */
-    const struct usher_pair *headers;
+    /* path begins with '/', or is empty: then it, query and host are as the exchange's endpoint gets them. query ptr NULL: none;
+     * host empty: the exchange's. X-Forwarded-For and the like are the edge's to say, as in any request to an endpoint. */
+    struct usher_text method, path, query, host;
+    const struct usher_pair
+        *headers; /* those that usher_header_set refuses for their name are left out */
     uint32_t header_count;
     struct usher_text body;
-    uint32_t timeout_ms; /* 0: 5,000 */
+    uint32_t timeout_ms; /* from now to the response's end; 0: 5,000 */
     uint32_t most_bytes; /* of its response's body; 0: 64 KiB. What is longer is a failure */
-    bool
-        forget; /* nobody waits for the response: it is read and thrown away, also when the exchange has ended */
+    /* Nobody waits for the response: it is read and thrown away, also when the exchange has ended. */
+    bool forget;
 };
 
 /* Lives as long as the exchange. */
 struct usher_response {
-    uint32_t status; /* 0: it failed, `failure` says how (a fault's name, such as connect_failed) */
+    /* 0: it failed, `failure` says how: a fault's name, such as connect_failed, or response_too_large. */
+    uint32_t status;
     uint32_t header_count;
     const struct usher_pair *headers;
     struct usher_text body;
@@ -261,6 +268,7 @@ enum usher_because {
     USHER_BECAUSE_TIMEOUT = 2,   /* 504 module_timeout */
     USHER_BECAUSE_DENIED = 3,    /* 403 denied */
     USHER_BECAUSE_TOO_LARGE = 4, /* 413 content_too_large */
+    USHER_BECAUSE_SERVICE = 5,   /* 503 module_service: a sub-request was needed and failed */
 };
 
 enum usher_level {
@@ -373,6 +381,7 @@ struct usher_host {
     bool (*equal)(struct usher_text a, struct usher_text b);
     size_t (*decode_base64)(struct usher_text text, bool url, void *to, size_t room);
     const char *(*option)(struct usher_compile *c, const char *name);
+    void (*anew)(struct usher_compile *c);
 };
 
 /* --- compile --- */
@@ -403,6 +412,13 @@ static inline bool usher_refuse(struct usher_compile *c, uint32_t setting, uint3
 static inline struct usher_text usher_compile_tenant(struct usher_compile *c)
 {
     return c->host->compile_tenant(c);
+}
+
+/* [C] What is compiled now is more than its settings say, such as a folder that was opened: it takes the place of what was
+ * compiled before, also when the settings are as they were. */
+static inline void usher_anew(struct usher_compile *c)
+{
+    c->host->anew(c);
 }
 
 /* [C] What the edge was started with as --module-option MODULE.name=VALUE, MODULE being this one: for what its operator has to
@@ -525,7 +541,8 @@ static inline bool usher_header_at(struct usher_exchange *x, enum usher_side sid
 
 /* [request: Q U; response: Q after usher_reply, R] In place of all fields of that name. A value may hold what RFC 9110 5.5
  * allows. False: that, or the name, is not well formed; or the field frames the message or belongs to one connection (Content-
- * Length, Transfer-Encoding, Connection, Host and the like); or the head became larger than --max-head-bytes. */
+ * Length, Transfer-Encoding, Connection, Host and the like); or the head became larger than --max-head-bytes.
+ * Once a module has changed a request's head, or asked to, the client's trailers do not reach the endpoint. */
 static inline bool usher_header_set(struct usher_exchange *x, enum usher_side side,
                                     struct usher_text name, struct usher_text value)
 {
@@ -713,13 +730,14 @@ static inline void usher_log(struct usher_exchange *x, enum usher_level level, c
     x->host->log(x, level, sentence);
 }
 
-/* [all] Adds to metrics[metric]; a gauge may go down, too. */
+/* [all] Adds to metrics[metric]; a gauge may go down, too, a counter does not. */
 static inline void usher_count(struct usher_exchange *x, uint32_t metric, int64_t by)
 {
     x->host->count(x, metric, by);
 }
 
-/* --- what takes time: each starts something, and its hook returns USHER_WAIT --- */
+/* --- what takes time: each starts something, and its hook returns USHER_WAIT; what is still to come when the hook goes on
+ * resumes nobody --- */
 
 /* [Q R] How long the exchange may wait from now on; without it, 10,000 ms. Then it ends with 504 module_timeout. */
 static inline bool usher_wait_most(struct usher_exchange *x, uint32_t ms)
@@ -742,8 +760,10 @@ static inline bool usher_ask(struct usher_exchange *x, const struct usher_questi
     return x->host->ask(x, question, answer, resumed, arg);
 }
 
-/* [Q R] *response is filled when `resumed` is called. With request->forget both may be NULL, and nothing is waited for. False:
- * not such a service. */
+/* [Q R; with forget also U B] *response is filled when `resumed` is called, and must live until then (usher_alloc). With
+ * request->forget both may be NULL, and nothing is waited for. False: not a service of this module's settings, nor the exchange's
+ * own; or a request that makes no sense (a body of more than 1 MiB, too); or too many at once (16 of one exchange; of forgotten
+ * ones 256, or 32 MiB of their bodies, of one worker). A service that is gone or away is a response. */
 static inline bool usher_subrequest(struct usher_exchange *x, const struct usher_request *request,
                                     struct usher_response *response, usher_resumed resumed,
                                     void *arg)
@@ -752,7 +772,8 @@ static inline bool usher_subrequest(struct usher_exchange *x, const struct usher
 }
 
 /* [Q R] Runs `work` on another thread with a copy of arg's bytes, which `resumed` then gets as its arg, as `work` left it. It
- * must point to nothing that lives as long as the exchange, which may end first. */
+ * must point to nothing that lives as long as the exchange or what is compiled, which may end first: `work` may then run, or
+ * may not. */
 static inline bool usher_job(struct usher_exchange *x, void (*work)(void *arg), const void *arg,
                              size_t bytes, usher_resumed resumed)
 {
