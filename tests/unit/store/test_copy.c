@@ -412,6 +412,16 @@ Test(store_copy, damaged_anywhere_is_made_anew)
     scene_end(s);
 }
 
+/* Its folder is opened on a thread of the copy's own. */
+static bool says_why_not(struct scene *s, const void *with)
+{
+    struct copy_status c;
+
+    (void)with;
+    store_copy_status(s->store, &c);
+    return c.reason[0] != '\0';
+}
+
 Test(store_copy, is_of_one_edge_alone)
 {
     struct scene *s = scene_with_copy(20), *other = scene_beside(s);
@@ -421,6 +431,7 @@ Test(store_copy, is_of_one_edge_alone)
              s->settings.state_dir);
     scene_open(other);
     scene_expect(other, "h1.example", "10.0.0.1:2");
+    EXPECT(other, says_why_not);
     store_copy_status(other->store, &c);
     cr_expect_not(c.ready);
     cr_expect_not_null(strstr(c.reason, "another edge uses this folder"), "%s", c.reason);
