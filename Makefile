@@ -149,8 +149,10 @@ check: ## what a change must pass: format, lint, unit + scenario under ASan + UB
 	@$(MAKE) -j $(JOBS) BUILD=$(BUILD)/check WERROR=-Werror LTO= check-run
 
 check-run: $(program_asan) $(if $(unit_src),$(BUILD)/asan/unit) $(if $(scenario_src),$(BUILD)/asan/scenario) \
-		$(program_tsan) $(if $(stress_src),$(BUILD)/tsan/stress)
+		$(program_tsan) $(if $(stress_src),$(BUILD)/tsan/stress) | bench-builds
 	@setup/tests $(filter-out $(program_asan) $(program_tsan),$^)
+
+bench-builds: $(BUILD)/bench/match $(BUILD)/bench/hooks
 
 scenario stress: $(program_$(KIND))
 unit scenario stress: %: $(BUILD)/$(KIND)/%
@@ -222,4 +224,4 @@ $(BUILD)/demo_origin: setup/demo_origin.c
 
 FORCE:
 .PHONY: FORCE all run test check check-run unit scenario stress lint format format-check bench install fresh-check \
-	compose-test server-test packages deps clean help new-module install-module
+	bench-builds compose-test server-test packages deps clean help new-module install-module

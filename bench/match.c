@@ -66,7 +66,7 @@ static struct tenant_rules make_tenant(uint32_t count)
         snprintf(names[i], sizeof(names[i]), "r%u", i);
         fields[i] = (struct value_field){ str_from(names[i]), str_from(texts[i]) };
     }
-    if (!record_decode(FAMILY_routes, STR("bench"), &value, &decoded, &error)) {
+    if (!record_decode(NULL, FAMILY_routes, STR("bench"), &value, &decoded, &error)) {
         fprintf(stderr, "match: rule %s: got %s, expected %s\n", error.field, error.value,
                 error.expected);
         exit(1);
