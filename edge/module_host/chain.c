@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "module_host/ask.h"
 #include "module_host/chain_pool.h"
 #include "module_host/crash.h"
 #include "module_host/values.h"
@@ -176,34 +177,23 @@ static bool complete_key(struct compiling *c, struct usher_value *value,
 {
     const struct chain_scope *s = c->scope;
     struct str said = str_slice(value->text.ptr, value->text.len);
-    struct buf key = { 0 };
-    size_t family;
-    bool good = true;
+    size_t len;
+    char *key;
 
     if (s->tenant.ptr == NULL)
         return refuse(c->error, at, "no key here: " STR_FMT " has no tenant, whose it would be",
                       STR_ARG(s->whose));
-    buf_printf(&key, STR_FMT "t:", STR_ARG(s->modules->prefix));
-    family = key.len;
-    buf_printf(&key, STR_FMT ":", STR_ARG(s->tenant));
-    if (!str_starts_with(said, str_slice(key.ptr, key.len))) {
-        good = !str_starts_with(said, str_slice(key.ptr, family)) &&
-               (s->modules->prefix.len == 0 || !str_starts_with(said, s->modules->prefix));
-        buf_add_str(&key, said);
-    } else {
-        good = said.len > key.len;
-        buf_clear(&key);
-        buf_add_str(&key, said);
-    }
-    if (good)
-        value->text = keep_text(c->chain, (struct usher_text){ key.ptr, key.len });
-    else
-        refuse(c->error, at,
-               "a key of this tenant, " STR_FMT "t:" STR_FMT
-               ":NAME, or the rest of one, such as users",
-               STR_ARG(s->modules->prefix), STR_ARG(s->tenant));
-    buf_free(&key);
-    return good;
+    len = ask_key(s->modules->prefix, s->tenant, said, NULL);
+    if (len == 0)
+        return refuse(c->error, at,
+                      "a key of this tenant, " STR_FMT "t:" STR_FMT
+                      ":NAME, or the rest of one, such as users",
+                      STR_ARG(s->modules->prefix), STR_ARG(s->tenant));
+    key = check_alloc(len);
+    ask_key(s->modules->prefix, s->tenant, said, key);
+    value->text = keep_text(c->chain, (struct usher_text){ key, len });
+    free(key);
+    return true;
 }
 
 static bool name_service(struct compiling *c, struct usher_value *value,
