@@ -219,7 +219,7 @@ static void learn(struct lint_target *t, enum family family, struct str name,
     t->has_endpoints |= family == FAMILY_endpoints;
     if (record_decode(NULL, family, name, value, &fields, &error)) {
         if (family == FAMILY_service)
-            memcpy(t->owner, fields.owner, sizeof(t->owner));
+            memcpy(t->owner, fields.policy.owner, sizeof(t->owner));
         t->has_to |= fields.to.kind != ACTION_UNSET;
         for (uint32_t i = 0; i < fields.endpoints.count; i++)
             t->takes_requests |= fields.endpoints.items[i].weight > 0;

@@ -201,7 +201,7 @@ static bool add_tenant(enum family family, struct str name, const struct value *
         if (f.has_tenant)
             buf_add_str(to, f.names.items[f.tenant].name);
         else
-            buf_add_text(to, f.owner);
+            buf_add_text(to, f.policy.owner);
     }
     record_fields_free(&f);
     return to->len > before;

@@ -57,7 +57,7 @@ static void on_value(void *owner, enum family family, struct str name, const str
     struct record_error error;
 
     if (record_decode(NULL, family, name, value, &f, &error)) {
-        if (family == FAMILY_service && str_equals(str_from(f.owner), id_of(v))) {
+        if (family == FAMILY_service && str_equals(str_from(f.policy.owner), id_of(v))) {
             v->service_count++;
             buf_printf(&v->services, STR_FMT "\n", STR_ARG(name));
         } else if (family == FAMILY_host && f.has_tenant &&

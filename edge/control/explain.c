@@ -395,7 +395,7 @@ static void explain_endpoints(struct walk *w, const struct service *service)
             e.out = STR("weight 0: takes no new requests");
         explain_add(w->e, endpoints, e);
     }
-    w->e->balance = service->balance == BALANCE_RANDOM ? "random" : "round-robin";
+    w->e->balance = service->policy.balance == BALANCE_RANDOM ? "random" : "round-robin";
     if (service->schedule_count == 0)
         ends(w, FAULT_no_endpoint);
 }
@@ -415,11 +415,11 @@ static bool load_service(struct walk *w, struct str name)
     else if (policy.state == EXPLAINED_ABSENT && members.state == EXPLAINED_ABSENT)
         fault = FAULT_no_endpoint;
     else
-        w->service = compile_service(
-            (struct slot_ref){ 0 }, w->e->service, false, str_from(policy.fields.owner),
-            policy.fields.balance, members.fields.endpoints.items, members.fields.endpoints.count);
-    if (fault == FAULT_NONE && policy.fields.owner[0] != '\0' &&
-        !str_equals(w->tenant_id, str_from(policy.fields.owner)))
+        w->service =
+            compile_service((struct slot_ref){ 0 }, w->e->service, false, &policy.fields.policy,
+                            members.fields.endpoints.items, members.fields.endpoints.count);
+    if (fault == FAULT_NONE && policy.fields.policy.owner[0] != '\0' &&
+        !str_equals(w->tenant_id, str_from(policy.fields.policy.owner)))
         fault = FAULT_service_forbidden; /* it got its owner after it was named */
     if (fault != FAULT_NONE)
         ends(w, fault);

@@ -51,7 +51,7 @@ static bool look_at(const struct explain_source *source, enum family family, str
         return false;
     if (family == FAMILY_service) {
         if (record_decode(NULL, family, name, &value, &fields, &error))
-            memcpy(owner, fields.owner, sizeof(fields.owner));
+            memcpy(owner, fields.policy.owner, sizeof(fields.policy.owner));
         record_fields_free(&fields);
     }
     return true;

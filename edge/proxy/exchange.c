@@ -3,7 +3,7 @@
  * Owns:    each exchange from exchange_new to the reaping after its end.
  * Thread:  its worker.
  * Used by: session.c and upstream.c, which report what happens.
- * Not here: heads and bodies on their way (exchange_relay.c); HTTP/1 on either side (session.c,
+ * Not here: which endpoint (choose.c), and how it went there (attempt.c); bodies (exchange_relay.c); HTTP/1 on either side (session.c,
  *           upstream.c); tables (sites.c); what a site says (match.c); faults' text. */
 #include "proxy/exchange.h"
 
@@ -14,13 +14,14 @@
 #include "base/path.h"
 #include "http/parser.h"
 #include "proxy/access_line.h"
+#include "proxy/attempt.h"
+#include "proxy/choose.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/reply.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
-#include "routing/balance.h"
 
 #define SPARE_MOST 256
 #define ASK_AGAIN_MOST 3
@@ -80,6 +81,8 @@ void exchange_end(struct exchange *x)
     struct worker *w = x->w;
 
     CHECK(x->step != STEP_ENDED);
+    if (attempt_is_on(x))
+        attempt_over(x, x->fault);
     if (x->upstream != NULL)
         upstream_end(x->upstream);
     x->upstream = NULL;
@@ -154,6 +157,8 @@ static void take_fault(struct exchange *x, enum fault fault)
     if (!x->client->own)
         counter_add(&x->w->counters->faults[fault], 1);
     access_line_fault(x);
+    if (attempt_is_on(x))
+        attempt_over(x, fault);
     if (x->upstream == NULL)
         return;
     gather_drop(&x->w->to_upstream); /* what this turn had gathered for it */
@@ -316,29 +321,12 @@ static enum verdict answer(struct exchange *x)
     return ENDED;
 }
 
-/* Where the round-robin position is kept: with the named service, or with whoever lists endpoints. */
-static uint32_t *cursor(struct exchange *x)
-{
-    struct sites *s = &x->w->sites;
-
-    if (x->service != NULL)
-        return sites_cursor(s, OBJECT_SERVICE, x->service->object.ref.slot);
-    if (x->route != NULL)
-        return &x->w->rule_cursors[(x->routes->object.ref.slot * 31 +
-                                    (uint32_t)(x->route - x->routes->items)) %
-                                   WORKER_RULE_CURSORS];
-    if (x->action == &x->site->fields.to)
-        return sites_cursor(s, OBJECT_SITE, x->site_slot);
-    if (x->tenant != NULL && x->action == &x->tenant->fields.to)
-        return sites_cursor(s, OBJECT_TENANT, x->tenant->object.ref.slot);
-    return sites_cursor(s, OBJECT_DEFAULTS, x->defaults->object.ref.slot);
-}
-
 static enum verdict choose(struct exchange *x)
 {
-    x->endpoint = balance_choose(x->balanced, cursor(x), &x->w->random);
-    if (x->endpoint == NULL)
-        return fail(x, FAULT_no_endpoint);
+    enum fault fault = choose_endpoint(x);
+
+    if (fault != FAULT_NONE)
+        return fail(x, fault);
     x->step = STEP_CONNECT;
     return MORE;
 }

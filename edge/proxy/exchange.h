@@ -42,6 +42,11 @@ struct client_side {
     const struct address *(*client_address)(void *session);
 };
 
+/* One try of an exchange at one endpoint, see attempt.h. */
+struct attempt {
+    bool on;
+};
+
 enum step {
     STEP_READ,    /* the request head is being read */
     STEP_RESOLVE, /* host -> site -> tenant; may wait for control */
@@ -80,18 +85,19 @@ struct exchange {
     struct sites_waiter waiter;
     struct site *site; /* pinned, in the slot site_slot */
     uint32_t site_slot;
-    struct tenant *tenant;          /* pinned; NULL */
-    struct routes *routes;          /* pinned; NULL: its tenant has no rules */
-    struct defaults *defaults;      /* pinned; NULL: there are none */
-    struct service *service;        /* pinned, when named; NULL */
-    const struct route *route;      /* of `routes`, that the request meets; NULL */
-    const struct action *action;    /* the route's, or a `to` */
-    const struct service *balanced; /* service, or the unnamed one of `action` */
-    struct str path_sent;           /* to the endpoint */
-    struct str host_sent;           /* of the edge's own requests; len 0: as the client says */
-    char *path_made;                /* heap: path_sent, where it was rewritten; NULL */
-    uint32_t timeout_ms;            /* of the endpoint, instead of --response-timeout */
-    const struct endpoint *endpoint;
+    struct tenant *tenant;           /* pinned; NULL */
+    struct routes *routes;           /* pinned; NULL: its tenant has no rules */
+    struct defaults *defaults;       /* pinned; NULL: there are none */
+    struct service *service;         /* pinned, when named; NULL */
+    const struct route *route;       /* of `routes`, that the request meets; NULL */
+    const struct action *action;     /* the route's, or a `to` */
+    const struct service *balanced;  /* service, or the unnamed one of `action` */
+    struct str path_sent;            /* to the endpoint */
+    struct str host_sent;            /* of the edge's own requests; len 0: as the client says */
+    char *path_made;                 /* heap: path_sent, where it was rewritten; NULL */
+    uint32_t timeout_ms;             /* of the endpoint, instead of --response-timeout */
+    const struct endpoint *endpoint; /* that was chosen last */
+    struct attempt attempt;
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */
     enum framing request_framing, response_framing;

@@ -7,6 +7,7 @@
  * Thread:  its worker.
  * Used by: session.c and upstream.c, which report what came; module_run.c, when a wait is over.
  * Not here: the steps before an endpoint is found (exchange.c); framing (session_side.c, upstream.c). */
+#include "proxy/attempt.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/module_run.h"
 #include "proxy/upstream.h"
@@ -274,6 +275,7 @@ static bool may_retry(const struct exchange *x)
 void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
 {
     x->upstream = NULL;
+    attempt_over(x, fault);
     if (x->modules != NULL && x->modules->discards) {
         end_without_endpoint(x);
         return;
@@ -284,6 +286,7 @@ void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
     }
     x->retried = true;
     counter_add(&x->w->counters->retries, 1);
+    attempt_begin(x, x->endpoint);
     x->step = STEP_CONNECT;
     exchange_run(x);
 }

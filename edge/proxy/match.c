@@ -96,9 +96,11 @@ static enum fault pin_layers(struct exchange *x)
 /* A service may have got its owner after it was named here. */
 static bool may_use(const struct exchange *x, const struct service *service)
 {
-    if (service->owner[0] == '\0')
+    const char *owner = service->policy.owner;
+
+    if (owner[0] == '\0')
         return true;
-    return x->tenant != NULL && strcmp(x->tenant->id, service->owner) == 0;
+    return x->tenant != NULL && strcmp(x->tenant->id, owner) == 0;
 }
 
 static enum fault pin_service(struct exchange *x, uint32_t slot)

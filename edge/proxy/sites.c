@@ -197,7 +197,7 @@ static void dump_service(const struct service *service, uint32_t pins, struct bu
     buf_add_text(json, "{\"name\":");
     buf_add_json(json, str_from(service->name));
     buf_printf(json, ",\"balance\":\"%s\",\"bad\":%s,\"pins\":%u,\"endpoints\":[",
-               service->balance == BALANCE_RANDOM ? "random" : "round-robin",
+               service->policy.balance == BALANCE_RANDOM ? "random" : "round-robin",
                service->bad ? "true" : "false", pins);
     for (uint32_t i = 0; i < service->endpoint_count; i++)
         buf_printf(json, "%s{\"address\":\"%s\",\"weight\":%u}", i ? "," : "",

@@ -16,7 +16,7 @@ const struct endpoint *balance_choose(const struct service *service, uint32_t *c
     if (service->schedule_count ==
         1) /* without a look at the cursor: with many hosts it is far away */
         return &service->endpoints[service->schedule[0]];
-    if (service->balance == BALANCE_RANDOM) {
+    if (service->policy.balance == BALANCE_RANDOM) {
         place = (uint32_t)random_below(random, service->schedule_count);
     } else {
         /* The cursor outlives a service's versions, which may be shorter. */

@@ -10,11 +10,14 @@
 
 #include "routing/compile_parts.h"
 
-struct service *compile_service(struct slot_ref ref, struct str name, bool bad, struct str owner,
-                                enum balance balance, const struct endpoint *endpoints,
-                                uint32_t count)
+struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
+                                const struct service_policy *policy,
+                                const struct endpoint *endpoints, uint32_t count)
 {
-    size_t bytes = part_rounded(sizeof(struct service)) + endpoints_bytes(endpoints, count);
+    static const struct service_policy none;
+    const struct service_policy *said = policy != NULL ? policy : &none;
+    size_t bytes = part_rounded(sizeof(struct service)) + policy_bytes(said) +
+                   endpoints_bytes(endpoints, count);
     struct service *service = check_alloc(bytes);
     char *rest = (char *)service + part_rounded(sizeof(*service));
 
@@ -23,8 +26,8 @@ struct service *compile_service(struct slot_ref ref, struct str name, bool bad, 
     service->object.bytes = bytes;
     service->bad = bad;
     copy_name(service->name, sizeof(service->name), name);
-    copy_name(service->owner, sizeof(service->owner), owner);
-    lay_endpoints(service, balance, endpoints, count, &rest);
+    lay_policy(&service->policy, said, &rest);
+    lay_endpoints(service, endpoints, count, &rest);
     return service;
 }
 
@@ -111,6 +114,7 @@ static void free_chain(const struct chain *c)
 
 void object_free(struct object *o)
 {
+    states_detach(o);
     switch (o->kind) {
     case OBJECT_ROUTES:
         routes_free_parts((struct routes *)o);

@@ -18,9 +18,9 @@ struct routes *compile_routes(struct slot_ref ref, struct str id, struct record_
 struct defaults *compile_defaults(struct slot_ref ref, struct record_fields *fields,
                                   const uint32_t *slots);
 void routes_free_parts(struct routes *r); /* what does not lie in its allocation */
-/* `owner` of len 0: none. */
-struct service *compile_service(struct slot_ref ref, struct str name, bool bad, struct str owner,
-                                enum balance balance, const struct endpoint *endpoints,
-                                uint32_t count);
+/* `policy` NULL: there is none. What it and the endpoints point to is copied. */
+struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
+                                const struct service_policy *policy,
+                                const struct endpoint *endpoints, uint32_t count);
 
 #endif

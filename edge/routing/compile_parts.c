@@ -1,4 +1,4 @@
-/* compile_parts.c -- lays out actions, and the endpoints of services.
+/* compile_parts.c -- lays out actions, policies, and the endpoints of services.
  *
  * Owns:    nothing; it fills its callers' allocations.
  * Thread:  control (pure: any would do).
@@ -8,14 +8,75 @@
 
 #include "routing/schedule.h"
 
-size_t endpoints_bytes(const struct endpoint *endpoints, uint32_t count)
+/* Where the texts (struct str) of a structure stand, which are copied along with it. */
+#define TEXTS_END SIZE_MAX
+static const size_t policy_texts[] = { TEXTS_END };
+static const size_t option_texts[] = { TEXTS_END };
+
+static size_t texts_bytes(const void *from, const size_t *texts)
 {
-    return part_rounded(count * sizeof(struct endpoint)) +
-           part_rounded(schedule_count(endpoints, count) * sizeof(uint16_t));
+    size_t bytes = 0;
+
+    for (; *texts != TEXTS_END; texts++)
+        bytes += text_bytes(*(const struct str *)((const char *)from + *texts));
+    return bytes;
 }
 
-void lay_endpoints(struct service *service, enum balance balance, const struct endpoint *endpoints,
-                   uint32_t count, char **rest)
+static void lay_texts(void *to, const size_t *texts, char **rest)
+{
+    for (; *texts != TEXTS_END; texts++) {
+        struct str *text = (struct str *)((char *)to + *texts);
+
+        *text = lay_text(*text, rest);
+    }
+}
+
+/* --- policies --- */
+
+size_t policy_bytes(const struct service_policy *policy)
+{
+    return texts_bytes(policy, policy_texts);
+}
+
+void lay_policy(struct service_policy *to, const struct service_policy *from, char **rest)
+{
+    *to = *from;
+    lay_texts(to, policy_texts, rest);
+}
+
+/* --- endpoints --- */
+
+static size_t options_bytes(const struct endpoint_options *options)
+{
+    if (options == NULL)
+        return 0;
+    return part_rounded(sizeof(*options)) + texts_bytes(options, option_texts);
+}
+
+static const struct endpoint_options *lay_options(const struct endpoint_options *from, char **rest)
+{
+    struct endpoint_options *to;
+
+    if (from == NULL)
+        return NULL;
+    to = part_room(rest, sizeof(*to));
+    *to = *from;
+    lay_texts(to, option_texts, rest);
+    return to;
+}
+
+size_t endpoints_bytes(const struct endpoint *endpoints, uint32_t count)
+{
+    size_t bytes = part_rounded(count * sizeof(struct endpoint)) +
+                   part_rounded(schedule_count(endpoints, count) * sizeof(uint16_t));
+
+    for (uint32_t i = 0; i < count; i++)
+        bytes += options_bytes(endpoints[i].options);
+    return bytes;
+}
+
+void lay_endpoints(struct service *service, const struct endpoint *endpoints, uint32_t count,
+                   char **rest)
 {
     uint32_t schedule = schedule_count(endpoints, count);
     struct endpoint *copy = part_room(rest, count * sizeof(*copy));
@@ -23,8 +84,11 @@ void lay_endpoints(struct service *service, enum balance balance, const struct e
 
     if (count > 0)
         memcpy(copy, endpoints, count * sizeof(*copy));
+    for (uint32_t i = 0; i < count; i++) {
+        copy[i].options = lay_options(endpoints[i].options, rest);
+        copy[i].state = NULL; /* states_attach finds it */
+    }
     schedule_fill(copy, count, places, schedule);
-    service->balance = balance;
     service->endpoint_count = count;
     service->schedule_count = schedule;
     service->endpoints = copy;
@@ -68,7 +132,7 @@ static const struct service *lay_own(const struct rule_action *from, char **rest
     struct service *own = part_room(rest, sizeof(*own));
 
     own->object.kind = OBJECT_SERVICE;
-    lay_endpoints(own, BALANCE_ROUND_ROBIN, from->endpoints, from->endpoint_count, rest);
+    lay_endpoints(own, from->endpoints, from->endpoint_count, rest);
     return own;
 }
 

@@ -56,10 +56,13 @@ static inline const struct chain *take_chain(struct object *object, struct chain
     return taken;
 }
 
+size_t policy_bytes(const struct service_policy *policy);
+void lay_policy(struct service_policy *to, const struct service_policy *from, char **rest);
+
 /* What lies behind a service: its endpoints and its rota. */
 size_t endpoints_bytes(const struct endpoint *endpoints, uint32_t count);
-void lay_endpoints(struct service *service, enum balance balance, const struct endpoint *endpoints,
-                   uint32_t count, char **rest);
+void lay_endpoints(struct service *service, const struct endpoint *endpoints, uint32_t count,
+                   char **rest);
 
 size_t action_bytes(const struct rule_action *action, const struct record_names *names);
 void lay_action(struct action *to, const struct rule_action *from, const struct record_names *names,

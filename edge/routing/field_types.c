@@ -1,16 +1,16 @@
-/* field_types.c -- one value of one field, by the tables of schema/.
+/* field_types.c -- the tables of schema/, and what several fields share.
  *
  * Owns:    nothing; what it decodes lies in the record's arena.
  * Thread:  control (pure: any would do).
  * Used by: record.c, rule.c.
- * Not here: rules (rule.c); whether what is named exists (store/judge.c). */
+ * Not here: each field (fields_tenant.c, fields_service.c); rules (rule.c); whether what is named exists (store/judge.c). */
 #include "routing/field_types.h"
 
 #include "base/map.h"
+#include "routing/field_parsers.h"
 #include "routing/key_names.h"
 
 #define TIMEOUT_MOST_MS (24u * 60 * 60 * 1000)
-#define RETRY_AFTER_MOST_S (24u * 60 * 60)
 
 /* --- what is shared by several fields --- */
 
@@ -77,6 +77,19 @@ bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct 
     return true;
 }
 
+struct endpoint_options *field_options(struct record_fields *fields)
+{
+    struct endpoint *e = &fields->endpoints.items[fields->endpoints.count - 1];
+
+    if (e->options == NULL) {
+        struct endpoint_options *options = arena_alloc(&fields->arena, sizeof(*options));
+
+        *options = (struct endpoint_options){ .given = true };
+        e->options = options;
+    }
+    return (struct endpoint_options *)(uintptr_t)e->options; /* it is this record's, still */
+}
+
 bool field_parse_target(struct str text, struct record_fields *fields, struct rule_action *to,
                         const char **expected)
 {
@@ -122,122 +135,12 @@ uint32_t field_parse_ms(struct str text)
     return 0;
 }
 
-/* Which of the words: 1 for the first; 0: none of them. */
-static unsigned word_number(struct str text, unsigned count, const char *const *words)
+unsigned field_word(struct str text, unsigned count, const char *const *words)
 {
     for (unsigned i = 0; i < count; i++)
         if (str_equals(text, str_from(words[i])))
             return i + 1;
     return 0;
-}
-
-/* --- the fields --- */
-
-static bool parse_tenant(struct str text, struct record_fields *fields, const char **expected)
-{
-    (void)expected;
-    if (!name_is_right(text))
-        return false;
-    fields->has_tenant = true;
-    fields->tenant = field_name(fields, FAMILY_tenant, "tenant", text);
-    return true;
-}
-
-static bool parse_to(struct str text, struct record_fields *fields, const char **expected)
-{
-    return field_parse_target(text, fields, &fields->to, expected);
-}
-
-static bool parse_status(struct str text, struct record_fields *fields, const char **expected)
-{
-    static const char *const words[] = { "active", "maintenance", "suspended" };
-
-    (void)expected;
-    fields->status = (enum tenant_status)word_number(text, 3, words);
-    return fields->status != STATUS_UNSET;
-}
-
-static bool parse_retry_after(struct str text, struct record_fields *fields, const char **expected)
-{
-    uint64_t seconds;
-
-    (void)expected;
-    if (!str_to_u64(text, RETRY_AFTER_MOST_S, &seconds) || seconds == 0)
-        return false;
-    fields->retry_after_s = (uint32_t)seconds;
-    return true;
-}
-
-static bool parse_page(struct str text, struct record_fields *fields, const char **expected)
-{
-    (void)expected;
-    fields->page = arena_copy(&fields->arena, text);
-    return true; /* its length was looked at with that of every value */
-}
-
-static bool parse_https(struct str text, struct record_fields *fields, const char **expected)
-{
-    static const char *const words[] = { "off", "redirect" };
-
-    (void)expected;
-    fields->https = (enum tenant_https)word_number(text, 2, words);
-    return fields->https != HTTPS_UNSET;
-}
-
-static bool parse_path(struct str text, struct record_fields *fields, const char **expected)
-{
-    static const char *const words[] = { "normal", "raw" };
-
-    (void)expected;
-    fields->path = (enum tenant_path)word_number(text, 2, words);
-    return fields->path != PATH_UNSET;
-}
-
-static bool parse_timeout(struct str text, struct record_fields *fields, const char **expected)
-{
-    (void)expected;
-    fields->timeout_ms = field_parse_ms(text);
-    return fields->timeout_ms > 0;
-}
-
-static bool parse_balance(struct str text, struct record_fields *fields, const char **expected)
-{
-    static const char *const words[] = { "round-robin", "random" };
-    unsigned number = word_number(text, 2, words);
-
-    (void)expected;
-    fields->balance = number == 2 ? BALANCE_RANDOM : BALANCE_ROUND_ROBIN;
-    return number != 0;
-}
-
-static bool parse_owner(struct str text, struct record_fields *fields, const char **expected)
-{
-    (void)expected;
-    if (!name_is_right(text))
-        return false;
-    memcpy(fields->owner, text.ptr, text.len);
-    fields->owner[text.len] = '\0';
-    return true;
-}
-
-/* Compiled when all fields are known: it may need the tenant (record.c). */
-static bool parse_modules(struct str text, struct record_fields *fields, const char **expected)
-{
-    (void)expected;
-    fields->modules_said = arena_copy(&fields->arena, text);
-    return true;
-}
-
-/* Of the endpoint that was added last. */
-static bool parse_weight(struct str text, struct record_fields *fields, const char **expected)
-{
-    uint64_t weight;
-
-    (void)expected;
-    if (!str_to_u64(text, WEIGHT_MAX, &weight))
-        return false;
-    fields->endpoints.items[fields->endpoints.count - 1].weight = (uint32_t)weight;
-    return true;
 }
 
 /* --- modules --- */
@@ -288,17 +191,25 @@ static const struct field_row endpoint_rows[] = {
 #undef FIELD
 
 /* In the order of the rows. */
-#define FIELD(name, type, standard, range, meaning) parse_##name,
-static const field_parse_fn host_parsers[] = {
-#include "schema/host.def"
-#include "schema/tenant.def"
-};
+#define FIELD(name, type, standard, range, meaning) parse_tenant_##name,
 static const field_parse_fn tenant_parsers[] = {
 #include "schema/tenant.def"
 };
+static const field_parse_fn host_parsers[] = {
+#undef FIELD
+#define FIELD(name, type, standard, range, meaning) parse_host_##name,
+#include "schema/host.def"
+#undef FIELD
+#define FIELD(name, type, standard, range, meaning) parse_tenant_##name,
+#include "schema/tenant.def"
+};
+#undef FIELD
+#define FIELD(name, type, standard, range, meaning) parse_service_##name,
 static const field_parse_fn service_parsers[] = {
 #include "schema/service.def"
 };
+#undef FIELD
+#define FIELD(name, type, standard, range, meaning) parse_endpoint_##name,
 static const field_parse_fn endpoint_parsers[] = {
 #include "schema/endpoint.def"
 };

@@ -18,6 +18,10 @@ bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct 
                         uint32_t weight, const char **expected);
 /* "500ms", "5s", "2m", "1h"; 0: it is none of these, or not within 1ms to 24h. */
 uint32_t field_parse_ms(struct str text);
+/* Which of the words: 1 for the first; 0: none of them. */
+unsigned field_word(struct str text, unsigned count, const char *const *words);
+/* Of the endpoint that was added last: its options, made when these are the first. */
+struct endpoint_options *field_options(struct record_fields *fields);
 /* What stands behind `modules`, from *at on; `field` is said to name its services. NULL: *wrong. */
 struct chain *modules_decode(struct chain_scope *scope, bool may_name_services, const char *field,
                              struct str text, size_t *at, struct record_fields *fields,

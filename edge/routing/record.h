@@ -89,8 +89,7 @@ struct record_fields {
     enum tenant_path path;
     uint32_t retry_after_s, timeout_ms;
     struct str page;
-    enum balance balance;
-    char owner[NAME_MAX_BYTES + 1]; /* of a service; "": none */
+    struct service_policy policy;   /* of usher:service: */
     struct endpoint_list endpoints; /* of usher:endpoints: */
     struct rule *rules;             /* of usher:routes:, in the order of the hash */
     uint32_t rule_count, rule_room;

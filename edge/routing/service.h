@@ -4,6 +4,7 @@
 #define ROUTING_SERVICE_H
 
 #include "base/address.h"
+#include "routing/endpoint_state.h"
 #include "routing/object.h"
 
 #define NAME_MAX_BYTES 63 /* [a-z0-9][a-z0-9._-]{0,62} */
@@ -11,20 +12,34 @@
 
 enum balance { BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
 
+/* What few endpoints have beside their weight: the rows of schema/endpoint.def. */
+struct endpoint_options {
+    bool given; /* at least one was */
+};
+
 struct endpoint {
     struct address address;
-    uint32_t weight; /* 0 .. WEIGHT_MAX; 0 takes no new requests */
+    uint32_t weight;                        /* 0 .. WEIGHT_MAX; 0 takes no new requests */
+    const struct endpoint_options *options; /* NULL: none */
+    struct endpoint_state *state;           /* NULL: nothing is to be known of it */
+};
+
+/* How a service is used: the rows of schema/service.def. All zero: as one without usher:service: is.
+ * Its texts are named in service_policy_texts (compile_parts.c). */
+struct service_policy {
+    char owner[NAME_MAX_BYTES + 1]; /* the tenant that alone may name it; "": all may */
+    enum balance balance;
 };
 
 struct service {
-    struct object object;           /* first; slot only for named services */
-    char name[NAME_MAX_BYTES + 1];  /* "" for an unnamed one */
-    char owner[NAME_MAX_BYTES + 1]; /* the tenant that alone may name it; "": all may */
-    bool bad;                       /* never had a good version: 503 bad_record */
-    enum balance balance;
+    struct object object;          /* first; slot only for named services */
+    char name[NAME_MAX_BYTES + 1]; /* "" for an unnamed one */
+    bool bad;                      /* never had a good version: 503 bad_record */
+    struct service_policy policy;
+    struct service_state *state; /* NULL: unnamed */
     uint32_t endpoint_count;
     uint32_t schedule_count;
-    const struct endpoint *endpoints; /* inside the same allocation */
+    struct endpoint *endpoints; /* inside the same allocation; constant once published */
     /* Indexes into endpoints, each as often as its weight says (weights divided by their greatest
      * common divisor), spread evenly; endpoints of weight 0 do not occur. */
     const uint16_t *schedule;

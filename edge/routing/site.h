@@ -30,6 +30,7 @@ struct tenant {
     char id[NAME_MAX_BYTES + 1];
     bool bad;             /* never had a good version: 503 bad_record */
     uint32_t routes_slot; /* of its rules; the slot is empty while it has none */
+    struct tenant_state *state;
     struct tenant_fields fields;
 };
 

@@ -194,7 +194,7 @@ static void take_tenant(const struct record *r, struct str raw, struct buf *to)
 
     if (raw.ptr != NULL && value_decode(raw, &v)) {
         if (record_decode(NULL, (enum family)r->family, record_name(r), &v, &f, &error))
-            buf_add_str(to, r->family != FAMILY_host ? str_from(f.owner)
+            buf_add_str(to, r->family != FAMILY_host ? str_from(f.policy.owner)
                             : f.has_tenant           ? f.names.items[f.tenant].name
                                                      : STR(""));
         record_fields_free(&f);

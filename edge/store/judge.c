@@ -92,10 +92,10 @@ static struct str tenant_of(const struct record *r)
 static struct str owner_of(const struct record *service)
 {
     if (service->in_round && service->verdict == VERDICT_GOOD)
-        return str_from(service->reading->fields.owner);
+        return str_from(service->reading->fields.policy.owner);
     if (service->object == NULL || (service->in_round && service->verdict == VERDICT_GONE))
         return STR("");
-    return str_from(((const struct service *)service->object)->owner);
+    return str_from(((const struct service *)service->object)->policy.owner);
 }
 
 static bool is_of_another(const struct record *r, const struct record *target)

@@ -58,8 +58,7 @@ struct record {
     uint32_t reference_count; /* how often the objects of others name it */
     uint32_t seen_tick;
     uint8_t family, queue, verdict, counted;
-    uint8_t balance; /* of a service: the last good one */
-    uint8_t owed;    /* to a barrier, see barrier.c; 0: not */
+    uint8_t owed; /* to a barrier, see barrier.c; 0: not */
     bool has_slot, among_absents;
     bool known, present, bad;
     bool has_good; /* the object, or this record's part of it, comes from a good version */

@@ -44,7 +44,8 @@ static struct object *compiled_service(struct store *s, struct record *r)
     const struct record *e = r->pair;
     const struct service *was = (const struct service *)r->object;
     const struct endpoint *endpoints = NULL;
-    struct str owner = STR("");
+    const struct service_policy *policy = NULL;
+    struct service *now;
     uint32_t count = 0;
     bool bad = (r->present && !r->has_good) || (e->present && !e->has_good);
 
@@ -56,13 +57,13 @@ static struct object *compiled_service(struct store *s, struct record *r)
         count = was->endpoint_count;
     }
     if (is_changed(r) && r->has_good)
-        owner = str_from(r->reading->fields.owner);
+        policy = &r->reading->fields.policy;
     else if (!is_changed(r) && was != NULL)
-        owner = str_from(was->owner);
+        policy = &was->policy;
     mirror_slot(&s->mirror, r);
-    return &compile_service(r->ref, record_name(r), bad, owner, (enum balance)r->balance, endpoints,
-                            count)
-                ->object;
+    now = compile_service(r->ref, record_name(r), bad, policy, endpoints, count);
+    states_attach(&s->states, &now->object);
+    return &now->object;
 }
 
 /* `r` is the record of usher:service:; its pair holds the endpoints. */
@@ -76,10 +77,8 @@ static void publish_service(struct store *s, struct record *r)
         r->has_good = true;
     if (!is_changed(r) && !is_changed(e))
         return;
-    if (is_changed(r)) {
+    if (is_changed(r))
         r->has_good = judge_brings_good(r);
-        r->balance = r->has_good ? r->reading->fields.balance : BALANCE_ROUND_ROBIN;
-    }
     if (is_changed(e))
         e->has_good = judge_brings_good(e);
     put(s, r, record_exists(r) ? compiled_service(s, r) : NULL);
@@ -119,7 +118,11 @@ static struct object *compiled_site(struct store *s, const struct record *r,
     if (f != NULL)
         key = site_key_of(r, f, slots);
     shared = mirror_find_site(&s->mirror, &key);
-    return shared != NULL ? shared : &compile_site(&key, f, slots)->object;
+    if (shared != NULL)
+        return shared;
+    shared = &compile_site(&key, f, slots)->object;
+    states_attach(&s->states, shared);
+    return shared;
 }
 
 /* `f` NULL: it never had a good version. */
@@ -150,6 +153,8 @@ static struct object *compiled(struct store *s, struct record *r, struct record_
         CHECK(!"services are two records, compiled together");
     }
     free(slots);
+    if (r->family != FAMILY_host) /* sites are shared, and may have theirs already */
+        states_attach(&s->states, object);
     return object;
 }
 

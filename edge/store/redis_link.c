@@ -3,7 +3,7 @@
  * Owns:    a redisAsyncContext at a time; it is freed by redisAsyncFree, which waits for the end of
  *          a callback it is called in.
  * Thread:  control
- * Used by: store.c (one link that reads and tracks, one that writes), asks.c (one for modules),
+ * Used by: store.c (one link that reads and tracks, one that writes), asks.c (one for modules), calls.c,
  *          sentinel.c (one that asks).
  * Not here: what is asked (sync.c, errors.c, sentinel.c); where to connect to (topology.c); when its
  *           descriptor is ready (redis_watch.c). */
@@ -17,14 +17,16 @@
 #include "net/guard.h"
 #include "net/resolver.h"
 #include "routing/record.h"
+#include "store/calls.h"
 #include "store/keys.h"
 #include "store/redis_tls.h"
 #include "store/redis_watch.h"
 #include "store/topology.h"
 
-#define CONNECT_LIMIT_MS 2000 /* until everything of the greeting is answered */
-#define ASK_LIMIT_MS 1000     /* of a Sentinel: there are others */
-#define LATER_MS 100          /* where to connect to is being asked for */
+#define TRACKED (FAMILIES + CALLS_FAMILIES + 1) /* prefixes: and the barrier */
+#define CONNECT_LIMIT_MS 2000                   /* until everything of the greeting is answered */
+#define ASK_LIMIT_MS 1000                       /* of a Sentinel: there are others */
+#define LATER_MS 100                            /* where to connect to is being asked for */
 #define BACK_OFF_LEAST_MS 50
 #define BACK_OFF_MOST_MS 2000
 #define TICK_MS 500
@@ -284,21 +286,22 @@ static void greet_with(struct redis_link *l, unsigned argc, const struct str *wo
 
 static void greet_tracking(struct redis_link *l)
 {
-    struct str words[4 + 2 * (FAMILIES + 1)] = { STR("CLIENT"), STR("TRACKING"), STR("ON"),
-                                                 STR("BCAST") };
-    struct buf prefixes[FAMILIES + 1] = { { 0 } };
+    struct str words[4 + 2 * TRACKED] = { STR("CLIENT"), STR("TRACKING"), STR("ON"), STR("BCAST") };
+    struct buf prefixes[TRACKED] = { { 0 } };
     unsigned argc = 4;
 
     for (unsigned f = 0; f < FAMILIES; f++)
         keys_add_family(&prefixes[f], l->o.prefix, (enum family)f);
-    buf_add_str(&prefixes[FAMILIES], l->o.prefix);
-    buf_add_text(&prefixes[FAMILIES], "barrier");
-    for (unsigned f = 0; f <= FAMILIES; f++) {
+    for (unsigned f = 0; f < CALLS_FAMILIES; f++)
+        calls_add_prefix(&prefixes[FAMILIES + f], l->o.prefix, f);
+    buf_add_str(&prefixes[TRACKED - 1], l->o.prefix);
+    buf_add_text(&prefixes[TRACKED - 1], "barrier");
+    for (unsigned f = 0; f < TRACKED; f++) {
         words[argc++] = STR("PREFIX");
         words[argc++] = str_slice(prefixes[f].ptr, prefixes[f].len);
     }
     greet_with(l, argc, words);
-    for (unsigned f = 0; f <= FAMILIES; f++)
+    for (unsigned f = 0; f < TRACKED; f++)
         buf_free(&prefixes[f]);
 }
 

@@ -20,6 +20,7 @@ enum link_use {
     LINK_READS,
     LINK_WRITES,
     LINK_MODULES, /* what modules ask; of the primary */
+    LINK_CALLS,   /* what edges share; of the primary */
     LINK_ASKS,    /* a Sentinel */
     LINK_USES,
 };

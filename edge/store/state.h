@@ -5,6 +5,7 @@
 #include "net/guard.h"
 #include "store/asks.h"
 #include "store/barrier.h"
+#include "store/calls.h"
 #include "store/errors.h"
 #include "store/history.h"
 #include "store/lookups.h"
@@ -27,12 +28,14 @@ struct store {
     struct store_status status;
     struct str prefix;
     char client_name[80];
+    struct states states; /* what the mirror's objects point to; outlives them */
     struct mirror mirror;
     struct topology *topology;
     struct redis_link *reader, *writer;
     struct sync sync;
     struct lookups lookups;
     struct asks asks;
+    struct calls calls;
     struct verify verify;
     struct errors errors;
     struct barrier barrier;

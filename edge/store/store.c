@@ -72,6 +72,7 @@ static void on_reader_up(void *owner)
     errors_look_again(s);
     read_first(s);
     lookups_start(s);
+    calls_all_changed(s);
 }
 
 /* Said when something could be read: a Redis that greets and then refuses is not up. */
@@ -151,6 +152,7 @@ static void on_writer_up(void *owner)
     barrier_writer_up(owner);
     history_writer_up(owner);
     asks_try_now(owner);
+    calls_try_now(owner);
     presence_announce(owner);
 }
 
@@ -264,10 +266,12 @@ struct store *store_open(struct loop *l, const struct settings *settings, struct
     s->prefix = str_from(settings->prefix);
     snprintf(s->client_name, sizeof(s->client_name), "usher-%s", settings->name);
     turn_end_init(&s->flush, on_flush);
+    states_init(&s->states);
     mirror_init(&s->mirror, &s->status);
     sync_init(s);
     lookups_init(s);
     asks_init(s);
+    calls_init(s);
     verify_init(s);
     errors_init(s);
     barrier_init(s);
@@ -331,6 +335,11 @@ bool store_look(struct store *s, enum family family, struct str name, struct sto
     return true;
 }
 
+struct str store_prefix(const struct store *s)
+{
+    return s->prefix;
+}
+
 void store_confirmed(struct store *s, uint64_t number)
 {
     barrier_confirmed(s, number);
@@ -373,6 +382,7 @@ void store_close(struct store *s)
     redis_link_close(s->reader);
     redis_link_close(s->writer);
     asks_close(s);
+    calls_close(s);
     sync_abort(s);
     verify_free(s);
     presence_free(s);
@@ -396,9 +406,11 @@ void store_free(struct store *s)
     barrier_free(s);
     history_free(s);
     mirror_free(&s->mirror);
+    states_free(&s->states);
     redis_link_free(s->reader);
     redis_link_free(s->writer);
     asks_free(s);
+    calls_free(s);
     topology_free(s->topology);
     free(s);
 }

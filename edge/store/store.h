@@ -39,6 +39,9 @@ struct store_events {
     void (*facts)(void *owner, struct store_facts *facts);
     /* Gets an ask back, answered; perhaps from within store_ask. NULL: nobody asks. */
     void (*on_asked)(void *owner, struct ask *ask);
+    /* A key that edges share (health:, ban:) was written or deleted: its name without the prefix; len
+     * 0: any of them may have been, for the link that would have told is a new one. NULL: not wanted. */
+    void (*on_shared)(void *owner, struct str key);
 };
 
 /* What /metrics, /readyz and the log say of it. Counters grow only. */
@@ -71,6 +74,27 @@ struct store *store_open(struct loop *l, const struct settings *s, struct guard 
 void store_lookup(struct store *s, unsigned worker, struct str host);
 /* Takes `ask` until on_asked gives it back, at store_close at the latest. */
 void store_ask(struct store *s, struct ask *ask);
+
+/* A call: one command of Redis, as at most 64 words; mostly EVAL, whose keys are whole keys (store_prefix). */
+enum call_kind { CALL_NULL, CALL_NUMBER, CALL_TEXT };
+struct call_value {
+    enum call_kind kind;
+    long long number;
+    struct str text;
+};
+struct call_answer {
+    bool away;                       /* Redis did not answer in time, or cannot now */
+    const char *error;               /* what it says against the command; NULL: nothing */
+    const struct call_value *values; /* borrowed; what lies in arrays is taken out of them */
+    size_t count;
+};
+typedef void (*call_fn)(void *owner, const struct call_answer *answer);
+/* NULL: Redis is away, or too much is being asked; fn is not called. Else it is called once, later,
+ * unless cancelled before: the call is void then. */
+struct store_call *store_call(struct store *s, unsigned argc, const struct str *words, call_fn fn,
+                              void *owner);
+void store_call_cancel(struct store_call *c);
+struct str store_prefix(const struct store *s); /* "usher:" */
 void store_confirmed(struct store *s, uint64_t number);
 /* This edge ends: it is taken out of usher:edges, as well as it can within a second; then `left` is
  * called, perhaps at once. */

@@ -86,6 +86,8 @@ static void push_key(struct store *s, struct str key)
     if (!keys_split(s->prefix, key, &family, &name)) {
         if (barrier_is_key(s, key))
             barrier_pushed(s);
+        else
+            calls_pushed(s, key);
         return;
     }
     s->status.pushes++;
@@ -128,6 +130,7 @@ static void take_flush(struct store *s)
     verify_begin(s);
     barrier_look_again(s);
     presence_announce(s); /* that too is gone */
+    calls_all_changed(s);
 }
 
 void sync_push(struct store *s, const redisReply *push)

@@ -82,7 +82,7 @@ bool topology_place(struct topology *t, enum link_use use, struct redis_place *t
 /* Links that lead elsewhere than they should, and those that wait. */
 static void move_links(struct topology *t, const char *reason)
 {
-    for (unsigned use = LINK_READS; use <= LINK_MODULES; use++) {
+    for (unsigned use = LINK_READS; use <= LINK_CALLS; use++) {
         const struct redis_place *place = topology_place_of(t, (enum link_use)use);
         struct redis_link *l = t->links[use];
 

@@ -21,8 +21,7 @@ static struct service *service_of(const uint32_t *weights, uint32_t count)
 
     for (uint32_t i = 0; i < count; i++)
         endpoints[i] = endpoint((uint16_t)(i + 1), weights[i]);
-    return compile_service((struct slot_ref){ 7, 3 }, STR("web"), false, STR(""),
-                           BALANCE_ROUND_ROBIN, endpoints, count);
+    return compile_service((struct slot_ref){ 7, 3 }, STR("web"), false, NULL, endpoints, count);
 }
 
 /* The ports, as letters, in the order of the rota. */
@@ -84,8 +83,8 @@ Test(compile, weights_of_many_are_scaled_down)
 Test(compile, random_keeps_to_weights)
 {
     struct endpoint two[] = { endpoint(1, 9), endpoint(2, 1) };
-    struct service *s =
-        compile_service((struct slot_ref){ 0 }, STR("web"), false, STR(""), BALANCE_RANDOM, two, 2);
+    struct service_policy policy = { .balance = BALANCE_RANDOM };
+    struct service *s = compile_service((struct slot_ref){ 0 }, STR("web"), false, &policy, two, 2);
     struct random random;
     uint32_t cursor = 0, first = 0;
 

@@ -420,9 +420,11 @@ struct scene *scene_beside(const struct scene *first)
 
 void scene_open_down(struct scene *s)
 {
-    struct store_events events = {
-        .owner = s, .on_changes = on_changes, .confirm = s->confirm, .facts = s->facts
-    };
+    struct store_events events = { .owner = s,
+                                   .on_changes = on_changes,
+                                   .confirm = s->confirm,
+                                   .facts = s->facts,
+                                   .on_shared = s->shared };
 
     loop_init(&s->loop);
     uv_timer_init(&s->loop.uv, &s->limit);

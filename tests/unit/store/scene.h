@@ -39,6 +39,7 @@ struct scene {
     /* As in struct store_events, the owner being the scene; NULL: none. Set before scene_open. */
     void (*confirm)(void *scene, uint64_t number);
     void (*facts)(void *scene, struct store_facts *facts);
+    void (*shared)(void *scene, struct str key);
     void *owner;
     uv_timer_t limit;
     bool limit_passed;

@@ -1,0 +1,20 @@
+/* attempt.h -- one try of an exchange at one endpoint: from the choice of it until it is known how it
+ * went. Whatever is counted per endpoint begins and ends here; each attempt ends once. */
+#ifndef PROXY_ATTEMPT_H
+#define PROXY_ATTEMPT_H
+
+#include "proxy/exchange.h"
+
+void attempt_begin(struct exchange *x, const struct endpoint *e);
+
+/* FAULT_NONE: its response came to the end, whatever its status. A fault whose blame is ENDPOINT: it
+ * has failed. Any other: it was given up, which says nothing of the endpoint. The endpoint and
+ * its service are still pinned. */
+void attempt_over(struct exchange *x, enum fault fault);
+
+static inline bool attempt_is_on(const struct exchange *x)
+{
+    return x->attempt.on;
+}
+
+#endif

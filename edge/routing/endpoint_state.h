@@ -1,0 +1,79 @@
+/* endpoint_state.h -- what this edge knows of an endpoint, a service or a tenant beside its records:
+ * shared by all threads, kept by name and never by position.
+ *
+ * Compiled objects point here and come and go; a state stays as long as one object refers to it, so a
+ * change of a record loses nothing of it. Control makes states, counts who refers to them, and frees
+ * them; whoever has pinned the object may read and write their atomics. */
+#ifndef ROUTING_ENDPOINT_STATE_H
+#define ROUTING_ENDPOINT_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/map.h"
+#include "base/str.h"
+
+enum state_kind { STATE_ENDPOINT, STATE_SERVICE, STATE_TENANT, STATE_KINDS };
+
+struct states {
+    struct map maps[STATE_KINDS];
+};
+
+/* In front of each. Control's. */
+struct state {
+    struct states *states;
+    enum state_kind kind;
+    uint32_t uses; /* by objects */
+    uint64_t hash;
+    size_t key_len;
+    char *key;
+};
+
+/* Of one endpoint of one service; of all that unnamed lists with several endpoints have. */
+struct endpoint_state {
+    struct state state; /* first */
+
+    /* balancing */
+
+    /* health checks */
+
+    /* outliers and retries */
+
+    /* max_conns */
+};
+
+struct service_state {
+    struct state state; /* first */
+
+    /* balancing */
+
+    /* health checks */
+
+    /* retries */
+
+    /* max_conns: its queue */
+};
+
+struct tenant_state {
+    struct state state; /* first */
+
+    /* limits */
+};
+
+struct object;
+struct service;
+
+void states_init(struct states *s);
+void states_free(struct states *s); /* no object refers to any */
+
+/* The object was just compiled: what it holds finds its state. Undone by object_free. */
+void states_attach(struct states *s, struct object *object);
+void states_detach(struct object *object);
+
+/* What an endpoint is called, as written: "10.0.0.5:8080". */
+#define ENDPOINT_TEXT_SIZE 320
+struct endpoint;
+char *endpoint_text(const struct endpoint *e, char to[ENDPOINT_TEXT_SIZE]);
+
+#endif

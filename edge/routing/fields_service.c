@@ -1,0 +1,45 @@
+/* fields_service.c -- the fields of services and the options of endpoints (schema/service.def,
+ * schema/endpoint.def).
+ *
+ * Owns:    nothing; what it decodes lies in the record's arena.
+ * Thread:  control (pure: any would do).
+ * Used by: field_types.c, by its tables.
+ * Not here: fields of tenants (fields_tenant.c); what an endpoint may be called (field_types.c). */
+#include "routing/field_parsers.h"
+
+#include "routing/key_names.h"
+
+/* --- services --- */
+
+bool parse_service_balance(struct str text, struct record_fields *fields, const char **expected)
+{
+    static const char *const words[] = { "round-robin", "random" };
+    unsigned number = field_word(text, 2, words);
+
+    (void)expected;
+    fields->policy.balance = number == 2 ? BALANCE_RANDOM : BALANCE_ROUND_ROBIN;
+    return number != 0;
+}
+
+bool parse_service_owner(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    if (!name_is_right(text))
+        return false;
+    memcpy(fields->policy.owner, text.ptr, text.len);
+    fields->policy.owner[text.len] = '\0';
+    return true;
+}
+
+/* --- endpoints: of the one that was added last --- */
+
+bool parse_endpoint_weight(struct str text, struct record_fields *fields, const char **expected)
+{
+    uint64_t weight;
+
+    (void)expected;
+    if (!str_to_u64(text, WEIGHT_MAX, &weight))
+        return false;
+    fields->endpoints.items[fields->endpoints.count - 1].weight = (uint32_t)weight;
+    return true;
+}
