@@ -88,6 +88,12 @@ static const struct row rows[] = {
     { "allow-endpoints", "CIDR[,CIDR]", KIND_RANGES, AT(allow_endpoints), 0, 0, "none",
       "endpoints may also be here; without it none is link-local, multicast, unspecified, Redis or "
       "on a port of this edge on this machine" },
+    { "proxy-protocol", "CIDR[,CIDR]", KIND_RANGES, AT(proxy_protocol), 0, 0, "none",
+      "connections from here begin with a PROXY protocol header, version 1 or 2, that says whose they "
+      "are; they must, and no other may" },
+    { "trusted-forwarders", "CIDR[,CIDR]", KIND_RANGES, AT(trusted_forwarders), 0, 0, "none",
+      "what X-Forwarded-For, -Proto and -Host (or Forwarded) say of a request is believed when it "
+      "comes from here" },
     { "max-connections", "N", KIND_COUNT, AT(max_connections), 1, 10000000, NULL,
       "of clients, all workers together (default: from the descriptor limit)" },
     { "module", "FILE", KIND_MODULE, AT(modules), 0, 0, NULL,
@@ -296,24 +302,26 @@ static bool read_access_log(struct settings *s, struct str text, char *expected)
     return true;
 }
 
-static bool read_ranges(struct settings *s, struct str text, char *expected)
+static bool read_ranges(struct settings *s, const struct row *row, struct str text, char *expected)
 {
+    struct settings_ranges *to = (struct settings_ranges *)(void *)((char *)s + row->at);
     struct str rest = text, part;
     const char *why;
 
-    s->allow_endpoint_count = 0;
+    CHECK(row->bytes == sizeof(*to));
+    to->count = 0;
     if (str_equals(text, STR("none")))
         return true;
     while (str_split(&rest, ',', &part)) {
-        if (s->allow_endpoint_count == SETTINGS_ALLOW_MAX) {
-            snprintf(expected, EXPECTED_SIZE, "at most %d ranges", SETTINGS_ALLOW_MAX);
+        if (to->count == SETTINGS_RANGES_MAX) {
+            snprintf(expected, EXPECTED_SIZE, "at most %d ranges", SETTINGS_RANGES_MAX);
             return false;
         }
-        if (!cidr_parse(str_trim(part), &s->allow_endpoints[s->allow_endpoint_count], &why)) {
+        if (!cidr_parse(str_trim(part), &to->at[to->count], &why)) {
             snprintf(expected, EXPECTED_SIZE, "none, or %s", why);
             return false;
         }
-        s->allow_endpoint_count++;
+        to->count++;
     }
     return true;
 }
@@ -437,7 +445,7 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
     case KIND_SWITCH:
         return read_switch(s, row, text, expected);
     case KIND_RANGES:
-        return read_ranges(s, text, expected);
+        return read_ranges(s, row, text, expected);
     case KIND_TOKEN:
     case KIND_PREFIX:
         return read_text(s, row, text, expected);

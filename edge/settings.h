@@ -11,11 +11,17 @@
 #include "base/log.h"
 
 #define SETTINGS_LISTEN_MAX 16
-#define SETTINGS_ALLOW_MAX 32
+#define SETTINGS_RANGES_MAX 256
 
 #define SETTINGS_MODULES_MAX 16
 #define SETTINGS_OPTIONS_MAX 16
 #define REDIS_SENTINELS_MAX 16
+
+/* Of a flag that takes CIDR[,CIDR]. */
+struct settings_ranges {
+    struct cidr at[SETTINGS_RANGES_MAX];
+    unsigned count;
+};
 
 /* A host's name or address, without brackets, and a port. */
 struct redis_place {
@@ -82,8 +88,9 @@ struct settings {
 
     enum access_log_to access_log;
     char access_log_file[4096];
-    struct cidr allow_endpoints[SETTINGS_ALLOW_MAX]; /* see net/guard.h */
-    unsigned allow_endpoint_count;
+    struct settings_ranges allow_endpoints; /* see net/guard.h */
+    struct settings_ranges proxy_protocol;  /* connections from here begin with a PROXY header */
+    struct settings_ranges trusted_forwarders;
 
     char modules[SETTINGS_MODULES_MAX][512]; /* files, beside those that are linked in */
     unsigned module_count;

@@ -45,6 +45,45 @@ bool address_parse(struct str text, unsigned lowest_port, struct address *a, con
     return true;
 }
 
+struct address address_plain(const struct address *a)
+{
+    struct address v4 = { 0 };
+
+    if (a->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
+        return *a;
+    v4.v4.sin_family = AF_INET;
+    v4.v4.sin_port = a->v6.sin6_port;
+    memcpy(&v4.v4.sin_addr, a->v6.sin6_addr.s6_addr + 12, 4);
+    return v4;
+}
+
+uint16_t address_port(const struct address *a)
+{
+    return ntohs(a->any.sa_family == AF_INET6 ? a->v6.sin6_port : a->v4.sin_port);
+}
+
+bool address_from_ip(struct str ip, uint16_t port, struct address *a)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    memset(a, 0, sizeof(*a));
+    if (ip.len == 0 || ip.len >= sizeof(text) || memchr(ip.ptr, '\0', ip.len) != NULL)
+        return false;
+    memcpy(text, ip.ptr, ip.len);
+    text[ip.len] = '\0';
+    if (inet_pton(AF_INET, text, &a->v4.sin_addr) == 1) {
+        a->v4.sin_family = AF_INET;
+        a->v4.sin_port = htons(port);
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, &a->v6.sin6_addr) != 1)
+        return false;
+    a->v6.sin6_family = AF_INET6;
+    a->v6.sin6_port = htons(port);
+    *a = address_plain(a);
+    return true;
+}
+
 char *address_ip_text(const struct address *a, char to[ADDRESS_TEXT_SIZE])
 {
     const void *ip = a->any.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr

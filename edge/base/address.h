@@ -32,6 +32,12 @@ static inline struct str address_bytes(const struct address *a)
  * kernel may choose. On false, *expected says what would have been right. */
 bool address_parse(struct str text, unsigned lowest_port, struct address *a, const char **expected);
 
+/* An IP address without port or brackets, with this port; an IPv4-mapped one becomes IPv4. */
+bool address_from_ip(struct str ip, uint16_t port, struct address *a);
+/* As IPv4, if it is IPv4-mapped (RFC 4291 2.5.5.2); else as it is. */
+struct address address_plain(const struct address *a);
+uint16_t address_port(const struct address *a);
+
 char *address_text(const struct address *a, char to[ADDRESS_TEXT_SIZE]);    /* with the port */
 char *address_ip_text(const struct address *a, char to[ADDRESS_TEXT_SIZE]); /* no brackets */
 

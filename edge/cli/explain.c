@@ -222,7 +222,7 @@ int explain_verb(int argc, char **argv)
         { "header", 'H', "'NAME: VALUE'", VERB_FLAG_WORDS, &a.headers,
           "a header of the request; may be given again" },
         { "from", 0, "ADDRESS", VERB_FLAG_TEXT, &a.client,
-          "the client's; 127.0.0.1 when not said" },
+          "whose connection it is; 127.0.0.1 when not said" },
         { "admin", 0, "ADDR:PORT", VERB_FLAG_TEXT, &a.admin,
           "ask the running edge that has its admin port there, instead of Redis" },
         { "json", 0, NULL, VERB_FLAG_SWITCH, &a.json, "as one JSON object" },
@@ -237,6 +237,7 @@ int explain_verb(int argc, char **argv)
         .flags = flags,
         .settings =
             "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
+            "trusted-forwarders "
             "allow-endpoints state-dir module module-dir module-option",
         .words_least = 1,
         .words_most = 1,

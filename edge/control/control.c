@@ -20,6 +20,7 @@
 #include "control/listen.h"
 #include "control/metrics.h"
 #include "module_host/chain.h"
+#include "proxy/client_address.h"
 #include "proxy/module_run.h"
 
 #define EXIT_CANNOT_START 1
@@ -198,6 +199,7 @@ static void start_workers(struct control *c, const struct listen_fds *fds)
     guard_init(&c->guard, c->settings);
     c->shared.settings = c->settings;
     c->shared.guard = &c->guard;
+    c->shared.trust = c->trust = client_trust_new(c->settings);
     c->shared.modules = c->registry;
     c->shared.control = &c->box;
     c->shared.access_log = c->access_log;
@@ -238,6 +240,7 @@ static void stop_all(struct control *c)
     loop_close(&c->loop);
     if (c->access_log != NULL)
         access_log_close(c->access_log);
+    client_trust_free(c->trust);
 }
 
 static void serve(struct control *c, const struct listen_fds *fds)

@@ -25,6 +25,7 @@ struct control {
     struct guard guard; /* where endpoints may not be */
     struct module_registry *registry;
     struct module_host modules;
+    struct client_trust *trust; /* NULL: nobody */
     struct worker_shared shared;
     struct worker **workers; /* NULL once they have ended */
     unsigned worker_count;

@@ -512,7 +512,7 @@ static void go(struct walk *w, const struct explain_request *request)
     w->raw = find_raw_path(w);
     if (!load_routes(w))
         return;
-    if (find_https_redirect(w)) { /* whoever comes comes without TLS */
+    if (find_https_redirect(w) && !w->message.https) {
         w->e->status = 308;
         w->e->action = STR("redirect 308 https://$host$uri");
         w->e->action_from = STR("field https");

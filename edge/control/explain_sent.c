@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/path.h"
 #include "control/explain_records.h"
+#include "http/forwarded.h"
 #include "http/framing.h"
 #include "http/serializer.h"
 #include "routing/rewrite.h"
@@ -105,6 +106,21 @@ static enum fault read_path(struct explain_message *m, struct explanation *e)
     return FAULT_NONE;
 }
 
+/* As client_believe (proxy/client_address.c). */
+static void believe(struct explain_message *m, const struct settings_ranges *forwarders)
+{
+    struct forwarded f = { .client = m->client };
+    struct cidr_set *trusted = cidr_set_new(forwarders->at, forwarders->count);
+
+    if (cidr_set_holds(trusted, &m->client)) {
+        forwarded_read(&m->head, trusted, &f);
+        m->client = f.client;
+        m->https = f.https;
+        m->forwarded_host = f.host;
+    }
+    cidr_set_free(trusted);
+}
+
 enum fault explain_message_read(struct explain_message *m, struct explanation *e,
                                 const struct settings *settings,
                                 const struct explain_request *request)
@@ -120,9 +136,11 @@ enum fault explain_message_read(struct explain_message *m, struct explanation *e
     parser_init(&m->parser, true, &m->limits);
     parser_start(&m->parser, &m->head);
     e->method = arena_copy(&e->arena, request->method);
-    e->client = arena_copy(&e->arena, str_from(address_ip_text(&m->client, ip)));
     build(m, e, request);
     fault = read_head(m);
+    if (m->parser.fault == FAULT_NONE)
+        believe(m, &settings->trusted_forwarders);
+    e->client = arena_copy(&e->arena, str_from(address_ip_text(&m->client, ip)));
     e->authority = m->target.authority.ptr ? arena_copy(&e->arena, m->target.authority) : STR("");
     e->host = arena_copy(&e->arena, str_slice(m->target.host, m->target.host_len));
     e->path = m->target.path.ptr ? arena_copy(&e->arena, m->target.path) : STR("");
@@ -255,9 +273,9 @@ void explain_message_sent(struct explain_message *m, struct explanation *e,
         .path = path_sent(m, e, route, raw),
         .query = m->target.query,
         .host = m->target.authority,
-        .authority = m->target.authority,
+        .authority = m->forwarded_host.len > 0 ? m->forwarded_host : m->target.authority,
         .client_ip = e->client,
-        .scheme = STR("http"),
+        .scheme = m->https ? STR("https") : STR("http"),
         .id = str_from(settings->cdn_id),
         .forwarded = settings->forwarded,
     };

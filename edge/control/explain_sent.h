@@ -13,8 +13,10 @@ struct explain_message {
     struct parser parser;
     struct head head;
     struct target target;
-    struct address client;
-    char *normal, *matched; /* the path's normal form, and with "//" as "/" */
+    struct address client;     /* whom a trusted forwarder names, if one sends the request */
+    bool https;                /* as it says */
+    struct str forwarded_host; /* as it says; len 0: nothing */
+    char *normal, *matched;    /* the path's normal form, and with "//" as "/" */
     size_t normal_len, matched_len;
     bool begun;
 };

@@ -169,6 +169,7 @@ static void write_latency(const struct counters *sum, struct buf *to)
 static void write_workers(const struct metrics *m, struct buf *to)
 {
     static const char *const ends[] = { "answered", "failed", "cut", "refused" };
+    static const char *const refusals[] = { "banned", "proxy_header", "proxy_timeout" };
     const struct counters *sum = &m->sum;
 
     write_requests(sum, to);
@@ -183,6 +184,11 @@ static void write_workers(const struct metrics *m, struct buf *to)
          "Requests that modules made by themselves, by how they ended.");
     for (unsigned i = 0; i < SUBREQUEST_ENDS; i++)
         labelled(to, "usher_subrequests_total", "end", ends[i], counter_read(&sum->subrequests[i]));
+    head(to, "usher_client_connections_refused_total", "counter",
+         "Client connections closed before they could ask for anything, by why.");
+    for (unsigned i = 0; i < CLIENT_REFUSALS; i++)
+        labelled(to, "usher_client_connections_refused_total", "reason", refusals[i],
+                 counter_read(&sum->clients_refused[i]));
     head(to, "usher_upstream_connections", "gauge", "Connections to endpoints.");
     labelled(to, "usher_upstream_connections", "state", "idle", counter_read(&sum->upstreams_idle));
     labelled(to, "usher_upstream_connections", "state", "busy", counter_read(&sum->upstreams_busy));

@@ -244,6 +244,16 @@ void conn_shutdown(struct conn *c)
         free(req);
 }
 
+struct address conn_local_address(const struct conn *c)
+{
+    struct address a = { 0 };
+    int len = sizeof(a);
+
+    if (uv_tcp_getsockname(&c->tcp, &a.any, &len) != 0)
+        memset(&a, 0, sizeof(a));
+    return a;
+}
+
 void conn_keep_alive(struct conn *c, unsigned seconds)
 {
     uv_tcp_keepalive(&c->tcp, 1, seconds);

@@ -71,6 +71,8 @@ void conn_shutdown(struct conn *c); /* no more writing, after what is queued */
 void conn_close(struct conn *c);    /* at once; what is queued is lost. Again: harmless */
 void conn_reset(struct conn *c); /* conn_close with a RST: the other side must not think it whole */
 
+struct address conn_local_address(const struct conn *c); /* family 0: it has none any more */
+
 void conn_keep_alive(struct conn *c, unsigned seconds); /* TCP's own probes, when idle so long */
 
 #endif

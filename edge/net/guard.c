@@ -17,27 +17,6 @@ void guard_init(struct guard *g, const struct settings *settings)
     g->settings = settings;
 }
 
-static unsigned port_of(const struct address *a)
-{
-    return ntohs(a->any.sa_family == AF_INET6 ? a->v6.sin6_port : a->v4.sin_port);
-}
-
-/* IPv4-mapped becomes the IPv4 that the kernel would connect to. The unspecified address, too, is
- * connected to: it means this machine. */
-static struct address plain(const struct address *a)
-{
-    struct address v4 = { 0 };
-    uint8_t ip[16];
-
-    if (a->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
-        return *a;
-    cidr_ip(a, ip);
-    v4.v4.sin_family = AF_INET;
-    v4.v4.sin_port = a->v6.sin6_port;
-    memcpy(&v4.v4.sin_addr, ip + 12, 4);
-    return v4;
-}
-
 static bool is_v4(const struct address *a)
 {
     return a->any.sa_family == AF_INET;
@@ -48,6 +27,7 @@ static uint32_t v4_of(const struct address *a)
     return ntohl(a->v4.sin_addr.s_addr);
 }
 
+/* The unspecified address, too, is connected to: it means this machine. */
 static bool is_unspecified(const struct address *a)
 {
     return is_v4(a) ? v4_of(a) >> 24 == 0 : IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr) != 0;
@@ -101,9 +81,9 @@ static bool is_here(const struct address *a)
 /* What `a` is to one of this edge's own sockets. */
 static enum guard_verdict against(const struct address *own, const struct address *a)
 {
-    struct address listening = plain(own);
+    struct address listening = address_plain(own);
 
-    if (port_of(&listening) != port_of(a))
+    if (address_port(&listening) != address_port(a))
         return GUARD_ALLOWED;
     if (is_same_ip(&listening, a))
         return GUARD_SELF;
@@ -161,7 +141,7 @@ static bool read_store(const struct guard_store *at, struct address *a)
     a->v6.sin6_port = htons((uint16_t)port);
     memcpy(&a->v6.sin6_addr, &high, 8);
     memcpy((char *)&a->v6.sin6_addr + 8, &low, 8);
-    *a = plain(a);
+    *a = address_plain(a);
     return true;
 }
 
@@ -171,11 +151,11 @@ static bool is_store(const struct guard *g, const struct address *a)
     struct address store;
 
     for (unsigned i = 0; i < held(count); i++) {
-        if (atomic_load_explicit(&g->stores[i].port, memory_order_relaxed) != port_of(a))
+        if (atomic_load_explicit(&g->stores[i].port, memory_order_relaxed) != address_port(a))
             continue;
         while (!read_store(&g->stores[i], &store))
             continue;
-        if (port_of(&store) == port_of(a) &&
+        if (address_port(&store) == address_port(a) &&
             (is_same_ip(&store, a) || (is_here(&store) && is_here(a))))
             return true;
     }
@@ -186,18 +166,18 @@ void guard_add_store(struct guard *g, const struct address *a)
 {
     unsigned count = atomic_load_explicit(&g->store_count, memory_order_relaxed);
     struct guard_store *at = &g->stores[count % GUARD_STORES];
-    struct address new = plain(a), known;
+    struct address new = address_plain(a), known;
     uint64_t high, low;
 
     for (unsigned i = 0; i < held(count); i++)
-        if (read_store(&g->stores[i], &known) && port_of(&known) == port_of(&new) &&
+        if (read_store(&g->stores[i], &known) && address_port(&known) == address_port(&new) &&
             is_same_ip(&known, &new))
             return;
     halves(&new, &high, &low);
     atomic_fetch_add_explicit(&at->turn, 1, memory_order_acq_rel);
     atomic_store_explicit(&at->high, high, memory_order_release);
     atomic_store_explicit(&at->low, low, memory_order_release);
-    atomic_store_explicit(&at->port, port_of(&new), memory_order_release);
+    atomic_store_explicit(&at->port, address_port(&new), memory_order_release);
     atomic_fetch_add_explicit(&at->turn, 1, memory_order_release);
     atomic_store_explicit(&g->store_count, count + 1, memory_order_release);
 }
@@ -206,15 +186,15 @@ void guard_add_store(struct guard *g, const struct address *a)
 
 static bool is_let(const struct settings *s, const struct address *a)
 {
-    for (unsigned i = 0; i < s->allow_endpoint_count; i++)
-        if (cidr_holds(&s->allow_endpoints[i], a))
+    for (unsigned i = 0; i < s->allow_endpoints.count; i++)
+        if (cidr_holds(&s->allow_endpoints.at[i], a))
             return true;
     return false;
 }
 
 enum guard_verdict guard_judge(const struct guard *g, const struct address *address)
 {
-    struct address a = plain(address);
+    struct address a = address_plain(address);
     enum guard_verdict own = against_own(g, &a);
 
     if (own == GUARD_SELF)

@@ -19,6 +19,14 @@ enum subrequest_end {
     SUBREQUEST_ENDS
 };
 
+/* Why a connection was refused before it could ask for anything. */
+enum client_refusal {
+    CLIENT_BANNED,
+    CLIENT_PROXY_HEADER,  /* missing where one must be, or wrong */
+    CLIENT_PROXY_TIMEOUT, /* it did not come in time */
+    CLIENT_REFUSALS
+};
+
 typedef atomic_uint_fast64_t counter; /* rule zero: a typedef, so that the board reads as a list */
 
 struct counters {
@@ -28,6 +36,7 @@ struct counters {
     counter latency_ns_sum;
     counter host_hits, host_misses;
     counter clients_accepted, clients_open;
+    counter clients_refused[CLIENT_REFUSALS];
     counter exchanges_open, tunnels_open;
     counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
     counter upstream_connects, upstream_reuses, retries;

@@ -16,6 +16,7 @@
 #include "proxy/access_line.h"
 #include "proxy/attempt.h"
 #include "proxy/choose.h"
+#include "proxy/client_address.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/match.h"
 #include "proxy/module_run.h"
@@ -121,7 +122,9 @@ static void recycle(struct exchange *x)
     head_clear(&x->request);
     head_clear(&x->response);
     x->target.host_len = 0;
-    x->path = x->host_sent = (struct str){ NULL, 0 };
+    x->path = x->host_sent = x->forwarded_host = (struct str){ NULL, 0 };
+    x->believed = 0;
+    x->https = false;
     x->site = NULL;
     x->tenant = NULL;
     x->routes = NULL;
@@ -489,6 +492,8 @@ void exchange_start(struct exchange *x)
 {
     enum fault fault = keep_head(x);
 
+    if (x->believed != 0 && x->head_copy != NULL)
+        client_believe(x);
     x->request_whole = x->request.body == BODY_NONE;
     x->step = STEP_RESOLVE;
     if (fault != FAULT_NONE) {

@@ -40,6 +40,10 @@ struct client_side {
     /* Client's address without port, for headers and logs. */
     struct str (*client_ip)(void *session);
     const struct address *(*client_address)(void *session);
+    /* From now until the exchange ends, the client is this one: its forwarder says so. */
+    void (*set_client)(void *session, const struct address *client);
+    /* Where the client connected to. NULL: it did not, the edge asks by itself. */
+    struct address (*reached)(void *session);
 };
 
 /* One try of an exchange at one endpoint, see attempt.h. */
@@ -80,6 +84,10 @@ struct exchange {
     char *head_copy; /* the request head's bytes: head_inline or heap */
     char *path_copy; /* heap; NULL when path lies in head_copy */
     char head_inline[EXCHANGE_HEAD_INLINE];
+
+    uint8_t believed;          /* enum client_belief, of its connection; 0: nothing is */
+    bool https;                /* its client came by TLS, as is believed */
+    struct str forwarded_host; /* what its client asked for, as is believed; len 0: not said */
 
     struct map_print host_print;
     struct sites_waiter waiter;

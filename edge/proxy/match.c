@@ -304,7 +304,7 @@ enum fault match_request(struct exchange *x)
     }
     if (x->routes != NULL && x->routes->bad)
         return FAULT_bad_record;
-    if (SAID(x, https) == HTTPS_REDIRECT) { /* whoever is here came without TLS */
+    if (SAID(x, https) == HTTPS_REDIRECT && !x->https) {
         x->action = &to_https;
         return FAULT_NONE;
     }

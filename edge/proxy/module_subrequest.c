@@ -426,10 +426,11 @@ static bool write_target(struct subrequest *sub, const struct module_run *run,
     }
     if (q->host.len > 0)
         host = str_of(q->host);
+    x->https = parent->https;
     memcpy(x->target.host, parent->target.host, parent->target.host_len);
     x->target.host_len = parent->target.host_len;
     if (!copy(sub, path, &x->path_sent) || !copy(sub, query, &x->target.query) ||
-        !copy(sub, host, &x->host_sent) ||
+        !copy(sub, host, &x->host_sent) || !copy(sub, parent->forwarded_host, &x->forwarded_host) ||
         !copy(sub, parent->target.authority, &x->target.authority))
         return false;
     x->path = x->target.path = x->path_sent;

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "http/framing.h"
+#include "proxy/session_proxy.h"
 #include "proxy/session_side.h"
 #include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
@@ -25,6 +26,10 @@ static struct session *session_of(struct conn *c)
 static void begin_request(struct session *s)
 {
     s->exchange = exchange_new(s->w, &session_side, s);
+    if (s->believed != 0) { /* the request before this one may have been another client's */
+        s->exchange->believed = s->believed;
+        session_set_client(s, &s->connected);
+    }
     parser_start(&s->parser, &s->exchange->request);
     s->phase = SESSION_HEAD;
 }
@@ -216,7 +221,7 @@ static void take(struct session *s, const char *bytes, size_t parsed, size_t len
 /* Can more be taken: all that came has been, or is a head in pieces, and it reads its responses? */
 static bool may_read(const struct session *s)
 {
-    return (s->kept_len == 0 || s->phase == SESSION_HEAD) &&
+    return (s->kept_len == 0 || s->phase == SESSION_HEAD || s->phase == SESSION_PROXY) &&
            (s->phase != SESSION_IDLE || !conn_is_blocked(&s->conn));
 }
 
@@ -242,6 +247,10 @@ static void on_read(struct conn *c, const char *bytes, size_t len)
     switch (s->phase) {
     case SESSION_TUNNEL:
         tunnel_from_client(s, bytes, len);
+        break;
+    case SESSION_PROXY:
+        if (session_proxy_read(s, &bytes, &len) && len > 0)
+            take(s, bytes, 0, len);
         break;
     case SESSION_LINGER:
     case SESSION_CLOSED:
@@ -278,6 +287,9 @@ static void on_ended(struct conn *c, int error)
     switch (s->phase) {
     case SESSION_TUNNEL:
         tunnel_client_ended(s, error);
+        break;
+    case SESSION_PROXY:
+        session_proxy_ended(s);
         break;
     case SESSION_WAIT:
         if (error == 0) /* it may well wait for its response with its own side shut */
@@ -368,6 +380,9 @@ static void on_timer(struct timer *t)
     case SESSION_LINGER:
         session_close(s);
         break;
+    case SESSION_PROXY:
+        session_proxy_late(s);
+        break;
     case SESSION_HEAD:
         refuse(s, FAULT_header_timeout);
         break;
@@ -400,13 +415,12 @@ static bool is_last_request(const struct session *s)
 void session_open(struct worker *w, int fd, const struct address *client)
 {
     struct session *s = check_alloc(sizeof(*s));
-    char text[ADDRESS_TEXT_SIZE];
 
     s->w = w;
-    s->client = *client;
-    address_ip_text(client, text);
-    s->client_ip_len = (uint8_t)strlen(text);
-    memcpy(s->client_ip, text, s->client_ip_len);
+    s->connected = *client;
+    session_set_client(s, client);
+    if (w->shared->trust != NULL)
+        session_meet(s);
     parser_init(&s->parser, true, &w->limits);
     s->parser.on_body = on_body;
     timer_init(&s->timer, on_timer);
@@ -438,7 +452,9 @@ void session_close(struct session *s)
 
 void session_drain(struct session *s)
 {
-    if ((s->phase != SESSION_IDLE && s->phase != SESSION_SKIP) || s->kept_len > 0)
+    bool fresh = s->phase == SESSION_PROXY;
+
+    if (!fresh && ((s->phase != SESSION_IDLE && s->phase != SESSION_SKIP) || s->kept_len > 0))
         return;
     if (s->served > 0)
         session_close(s);
@@ -456,8 +472,8 @@ void session_cut(struct session *s)
 
 const char *session_phase_name(enum session_phase phase)
 {
-    static const char *const names[] = { "idle", "head",   "body",   "wait",
-                                         "skip", "linger", "tunnel", "closed" };
+    static const char *const names[] = { "idle",   "head",   "body",  "wait",  "skip",
+                                         "linger", "tunnel", "proxy", "closed" };
 
     return names[phase];
 }

@@ -18,6 +18,7 @@ enum session_phase {
     SESSION_SKIP,   /* the response went out before the body came in: the rest is thrown away */
     SESSION_LINGER, /* nothing more is served: what still comes is thrown away (RFC 9112 9.6) */
     SESSION_TUNNEL,
+    SESSION_PROXY,  /* a PROXY header must come first */
     SESSION_CLOSED, /* waiting for its last callback */
 };
 
@@ -31,7 +32,10 @@ struct session {
     struct timer timer;
     struct turn_end again; /* kept bytes are to be fed */
     enum session_phase phase;
-    struct address client;
+    struct address connected; /* who has connected, by the kernel's word or a PROXY header's */
+    struct address reached;   /* where to, by a PROXY header's; family 0: ask the kernel */
+    struct address client;    /* who asks: `connected`, or whom that forwards a request for */
+    uint8_t believed;         /* enum client_belief */
     uint8_t client_ip_len;
     char client_ip[46];
     bool paused;  /* the exchange takes no body now */

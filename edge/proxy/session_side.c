@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "http/serializer.h"
+#include "proxy/session_proxy.h"
 #include "proxy/worker_state.h"
 
 #define LINGER_MS 2000
@@ -232,6 +233,18 @@ static const struct address *client_address(void *session)
     return &s->client;
 }
 
+static void set_client(void *session, const struct address *client)
+{
+    session_set_client(session, client);
+}
+
+static struct address reached(void *session)
+{
+    struct session *s = session;
+
+    return s->reached.any.sa_family != 0 ? s->reached : conn_local_address(&s->conn);
+}
+
 const struct client_side session_side = {
     .send_head = send_head,
     .send_body = send_body,
@@ -246,4 +259,6 @@ const struct client_side session_side = {
     .is_blocked = is_blocked,
     .client_ip = client_ip,
     .client_address = client_address,
+    .set_client = set_client,
+    .reached = reached,
 };

@@ -351,9 +351,9 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
         .path = x->path_sent,
         .query = x->target.query,
         .host = x->target.authority,
-        .authority = x->target.authority,
+        .authority = x->forwarded_host.len > 0 ? x->forwarded_host : x->target.authority,
         .client_ip = x->client->client_ip(x->session),
-        .scheme = STR("http"),
+        .scheme = x->https ? STR("https") : STR("http"),
         .id = str_from(u->w->settings->cdn_id),
         .forwarded = u->w->settings->forwarded,
     };

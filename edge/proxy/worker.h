@@ -13,6 +13,7 @@ struct worker;
 struct access_log;
 struct module_watch;
 struct guard;
+struct client_trust;
 
 /* Control -> worker (mail.kind). */
 enum worker_mail {
@@ -92,6 +93,7 @@ struct dump_mail {
 struct worker_shared {
     const struct settings *settings;
     const struct guard *guard;
+    const struct client_trust *trust; /* NULL: of clients nobody */
     const struct module_registry *modules;
     struct mailbox *control;
     struct access_log *access_log; /* NULL: off */

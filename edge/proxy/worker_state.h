@@ -30,7 +30,8 @@ struct worker {
     unsigned listener_count;
     bool accept_paused; /* a listener was paused since the last connection ended */
     uint64_t pause_logged_ms;
-    bool pause_told; /* a line said so, and none yet that it goes on */
+    bool pause_told;          /* a line said so, and none yet that it goes on */
+    uint64_t proxy_logged_ms; /* when a refused PROXY header was last told of */
     bool draining, drained, stopping;
 
     struct conn_read_buffer read_buffer;

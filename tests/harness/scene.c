@@ -305,3 +305,16 @@ void scene_expect_metric(struct scene *s, const char *name, double value, const 
     cr_assert(scene_metric(s, name) == value, "%s:%d: %s: expected %.0f, is %.0f", file, line, name,
               value, scene_metric(s, name));
 }
+
+bool scene_out_has(struct scene *s, const char *text)
+{
+    char line[4096];
+    bool found = false;
+    FILE *f = fopen(s->edge.out, "re");
+
+    while (f != NULL && !found && fgets(line, sizeof(line), f) != NULL)
+        found = has(line, text);
+    if (f != NULL)
+        fclose(f);
+    return found;
+}

@@ -108,6 +108,8 @@ double scene_metric(struct scene *s, const char *name);
     expect_metric(s, "usher_faults_total{fault=\"" fault "\"}", value)
 void scene_expect_metric(struct scene *s, const char *name, double value, const char *file,
                          int line);
+/* What its standard output, such as an access log, holds so far. */
+bool scene_out_has(struct scene *s, const char *text);
 #define scene_logged(s, text) process_log_count(&(s)->edge.process, text)
 
 #endif

@@ -18,7 +18,7 @@ static void allow(struct settings *s, const char *range)
     const char *expected;
 
     cr_assert(
-        cidr_parse(str_from(range), &s->allow_endpoints[s->allow_endpoint_count++], &expected));
+        cidr_parse(str_from(range), &s->allow_endpoints.at[s->allow_endpoints.count++], &expected));
 }
 
 static void expect(const struct guard *g, const char *text, enum guard_verdict verdict)

@@ -152,8 +152,8 @@ Test(settings, access_log_and_switches)
     cr_assert_eq(read_flags("--access-log /var/log/a").s.access_log, ACCESS_LOG_FILE);
     cr_assert_str_eq(read_flags("--access-log /var/log/a").s.access_log_file, "/var/log/a");
     cr_assert(read_flags("--forwarded on").s.forwarded);
-    cr_assert_eq(read_flags("--allow-endpoints 10.0.0.0/8,fd00::/8").s.allow_endpoint_count, 2);
-    cr_assert_eq(read_flags("--allow-endpoints none").s.allow_endpoint_count, 0);
+    cr_assert_eq(read_flags("--allow-endpoints 10.0.0.0/8,fd00::/8").s.allow_endpoints.count, 2);
+    cr_assert_eq(read_flags("--allow-endpoints none").s.allow_endpoints.count, 0);
     cr_assert_not(read_flags("--admin off").s.admin_on);
     cr_assert_eq(read_flags("--log-level debug").s.log_level, LOG_DEBUG);
 }
