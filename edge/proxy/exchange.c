@@ -136,6 +136,7 @@ static void recycle(struct exchange *x)
     x->endpoint = NULL;
     x->upstream = NULL;
     x->unrouted = x->request_whole = x->response_begun = false;
+    x->retries.tried_count = 0;
     x->retried = x->client_paused = x->upstream_paused = false;
     x->request_framing = x->response_framing = FRAMED_AS_READ;
     x->status = 0;

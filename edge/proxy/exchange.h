@@ -51,6 +51,14 @@ struct attempt {
     bool on;
 };
 
+#define RETRY_TRIED_MOST 4
+
+/* What became of the attempts before the one at hand, see retry.h. */
+struct retries {
+    const struct endpoint *tried[RETRY_TRIED_MOST]; /* of x->balanced: not to be chosen again */
+    uint8_t tried_count;
+};
+
 enum step {
     STEP_READ,    /* the request head is being read */
     STEP_RESOLVE, /* host -> site -> tenant; may wait for control */
@@ -106,6 +114,7 @@ struct exchange {
     uint32_t timeout_ms;             /* of the endpoint, instead of --response-timeout */
     const struct endpoint *endpoint; /* that was chosen last */
     struct attempt attempt;
+    struct retries retries;
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */
     enum framing request_framing, response_framing;

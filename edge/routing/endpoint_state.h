@@ -38,7 +38,17 @@ struct endpoint_state {
 
     /* health checks */
 
-    /* outliers and retries */
+    /* outliers and retries, see outlier.h */
+    struct outlier_state {
+        atomic_uint_fast64_t success_ms; /* a response came from it then, to within a second */
+        atomic_uint_fast64_t until_ms;   /* ejected until then */
+        atomic_uint trouble;  /* 0: nothing below is to be looked at when all goes well */
+        atomic_uint failures; /* one after the other, and gateway errors */
+        atomic_uint gateway_errors;
+        atomic_uint ejections; /* how often of late: each lasts longer than the one before */
+        atomic_uint reason;    /* of the last, enum outlier_reason */
+        atomic_uint latency_us, latency_samples; /* smoothed; where a service asks for it */
+    } outlier;
 
     /* max_conns */
 };
