@@ -377,6 +377,8 @@ static void find_action(struct walk *w)
 
 static void explain_endpoints(struct walk *w, const struct service *service)
 {
+    static const char *const send_proxy[] = { "", "v1", "v2" };
+
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
         const struct endpoint *from = &service->endpoints[i];
         struct explained_endpoint e = { .weight = from->weight, .out = STR("") };
@@ -395,6 +397,7 @@ static void explain_endpoints(struct walk *w, const struct service *service)
             e.out = STR("weight 0: takes no new requests");
         explain_add(w->e, endpoints, e);
     }
+    w->e->send_proxy = send_proxy[service->policy.send_proxy];
     w->e->balance = service->policy.balance == BALANCE_RANDOM ? "random" : "round-robin";
     if (service->schedule_count == 0)
         ends(w, FAULT_no_endpoint);
@@ -539,7 +542,7 @@ void explain(struct explanation *e, const struct explain_source *source,
 {
     struct walk w = { .e = e, .source = source, .tenant_id = STR("") };
 
-    *e = (struct explanation){ .from = STR(""), .balance = "" };
+    *e = (struct explanation){ .from = STR(""), .balance = "", .send_proxy = "" };
     e->from = arena_copy(&e->arena, str_from(source->from));
     go(&w, request);
     if (e->unread) { /* then nothing is known of how it ends */

@@ -96,6 +96,7 @@ struct explanation {
     EXPLAINED_LIST(explained_part, parts);
     struct str service; /* "" for one without a name */
     const char *balance;
+    const char *send_proxy; /* "v1", "v2"; "": nothing */
     EXPLAINED_LIST(explained_endpoint, endpoints);
     struct str sent_target; /* "GET /a?b HTTP/1.1"; "": nothing is sent */
     EXPLAINED_LIST(explained_line, lines);

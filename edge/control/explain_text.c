@@ -146,7 +146,8 @@ static void write_target(const struct explanation *e, struct buf *to)
         title(to, "service");
         if (e->service.len > 0)
             buf_printf(to, STR_FMT ", ", STR_ARG(e->service));
-        buf_printf(to, "%s\n", e->balance);
+        buf_printf(to, e->send_proxy[0] != '\0' ? "%s, behind a PROXY header %s\n" : "%s\n",
+                   e->balance, e->send_proxy);
     }
     for (uint32_t i = 0; i < e->endpoints_count; i++) {
         const struct explained_endpoint *p = &e->endpoints[i];
@@ -306,6 +307,8 @@ static void json_target(const struct explanation *e, struct buf *to)
         member(to, "service", e->service);
     if (e->balance[0] != '\0')
         member(to, "balance", str_from(e->balance));
+    if (e->send_proxy[0] != '\0')
+        member(to, "send_proxy", str_from(e->send_proxy));
     buf_add_text(to, ",\"endpoints\":[");
     for (uint32_t i = 0; i < e->endpoints_count; i++) {
         const struct explained_endpoint *p = &e->endpoints[i];

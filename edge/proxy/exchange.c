@@ -342,7 +342,8 @@ static enum verdict connect_upstream(struct exchange *x)
     enum fault fault = FAULT_NONE;
     struct upstream *u = NULL;
 
-    if (!x->retried) /* after a stale one, another pooled one may be stale as well */
+    /* After a stale one, another pooled one may be stale as well. */
+    if (!x->retried && x->balanced->policy.send_proxy == SEND_PROXY_OFF)
         u = upstream_pool_take(pool, bucket);
     if (u == NULL)
         u = upstream_open(x->w, bucket, &fault);
@@ -350,6 +351,7 @@ static enum verdict connect_upstream(struct exchange *x)
     if (u == NULL)
         return fail(x, fault);
     x->upstream = u;
+    u->send_proxy = (uint8_t)x->balanced->policy.send_proxy;
     upstream_begin(u, x);
     if (!upstream_is_connected(u))
         return WAIT;

@@ -13,6 +13,7 @@
 #include "http/framing.h"
 #include "http/serializer.h"
 #include "net/guard.h"
+#include "net/proxy_header.h"
 #include "proxy/module_run.h"
 #include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
@@ -343,6 +344,21 @@ bool upstream_is_connected(const struct upstream *u)
     return u->state == UPSTREAM_HEAD;
 }
 
+_Static_assert((int)SEND_PROXY_V1 == (int)PROXY_V1 && (int)SEND_PROXY_V2 == (int)PROXY_V2,
+               "schema's words are the protocol's versions");
+
+/* In front of the request; what the edge asks by itself is of no client. */
+static size_t write_proxy_header(const struct upstream *u, const struct exchange *x, char *to)
+{
+    const struct client_side *client = x->client;
+    struct address reached;
+
+    if (client->reached == NULL)
+        return proxy_header_write_local(u->send_proxy, to);
+    reached = client->reached(x->session);
+    return proxy_header_write(u->send_proxy, client->client_address(x->session), &reached, to);
+}
+
 bool upstream_send_head(struct upstream *u, struct exchange *x)
 {
     struct gather *g = &u->w->to_upstream;
@@ -357,6 +373,7 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
         .id = str_from(u->w->settings->cdn_id),
         .forwarded = u->w->settings->forwarded,
     };
+    size_t before = 0, len;
 
     if (x->route != NULL) {
         if (x->route->host.len > 0)
@@ -368,8 +385,11 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
         modules_shape_request(x, &out);
     if (x->host_sent.len > 0)
         out.host = x->host_sent;
-    g->text_len = serializer_request(g->text, g->text_room, &x->request, &out);
-    return g->text_len > 0;
+    if (u->send_proxy != PROXY_NONE)
+        before = write_proxy_header(u, x, g->text);
+    len = serializer_request(g->text + before, g->text_room - before, &x->request, &out);
+    g->text_len = len > 0 ? before + len : 0;
+    return len > 0;
 }
 
 void upstream_send_body(struct upstream *u, const char *bytes, size_t len)
@@ -405,7 +425,7 @@ void upstream_end(struct upstream *u)
     struct exchange *x = u->exchange;
     bool reusable = u->state == UPSTREAM_BODY && u->request_sent && x->response.keep_alive &&
                     !conn_is_blocked(&u->conn) && !u->conn.write_failed && !u->conn.ended &&
-                    u->conn.reading;
+                    u->conn.reading && u->send_proxy == PROXY_NONE;
 
     u->exchange = NULL;
     if (!reusable || !upstream_pool_put(&u->w->pool, u)) {

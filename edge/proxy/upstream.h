@@ -30,10 +30,11 @@ struct upstream {
     struct parser parser;
     struct timer timer;
     enum upstream_state state;
-    bool reused;       /* has served before: may be stale */
-    bool answered;     /* bytes came since the request was sent */
-    bool request_sent; /* wholly */
-    char *kept;        /* a head that came in pieces */
+    uint8_t send_proxy; /* enum proxy_version: it begins with a header, and serves nobody else */
+    bool reused;        /* has served before: may be stale */
+    bool answered;      /* bytes came since the request was sent */
+    bool request_sent;  /* wholly */
+    char *kept;         /* a head that came in pieces */
     size_t kept_len, kept_room;
 };
 

@@ -31,6 +31,17 @@ bool parse_service_owner(struct str text, struct record_fields *fields, const ch
     return true;
 }
 
+bool parse_service_send_proxy(struct str text, struct record_fields *fields, const char **expected)
+{
+    static const char *const words[] = { "off", "v1", "v2" };
+    unsigned number = field_word(text, 3, words);
+
+    (void)expected;
+    if (number != 0)
+        fields->policy.send_proxy = (enum send_proxy)(number - 1);
+    return number != 0;
+}
+
 /* --- endpoints: of the one that was added last --- */
 
 bool parse_endpoint_weight(struct str text, struct record_fields *fields, const char **expected)

@@ -12,6 +12,9 @@
 
 enum balance { BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
 
+/* As enum proxy_version (net/proxy_header.h). */
+enum send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
+
 /* What few endpoints have beside their weight: the rows of schema/endpoint.def. */
 struct endpoint_options {
     bool given; /* at least one was */
@@ -29,6 +32,7 @@ struct endpoint {
 struct service_policy {
     char owner[NAME_MAX_BYTES + 1]; /* the tenant that alone may name it; "": all may */
     enum balance balance;
+    enum send_proxy send_proxy; /* what connections to its endpoints begin with */
 };
 
 struct service {

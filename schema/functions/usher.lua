@@ -36,6 +36,7 @@ local tenant_fields = {
 local service_fields = {
     { "balance", "word", "round-robin or random" },
     { "owner", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters" },
+    { "send_proxy", "word", "off, v1 or v2" },
 }
 local endpoint_options = {
     { "weight", "number", "a weight from 0 to 1000, such as 100 or weight=100" },
