@@ -12,6 +12,11 @@
 #define TEXTS_END SIZE_MAX
 static const size_t policy_texts[] = { TEXTS_END };
 static const size_t option_texts[] = { TEXTS_END };
+static const size_t health_texts[] = {
+    offsetof(struct health_policy, path), offsetof(struct health_policy, method),
+    offsetof(struct health_policy, host), offsetof(struct health_policy, status),
+    offsetof(struct health_policy, body), TEXTS_END,
+};
 
 static size_t texts_bytes(const void *from, const size_t *texts)
 {
@@ -35,13 +40,30 @@ static void lay_texts(void *to, const size_t *texts, char **rest)
 
 size_t policy_bytes(const struct service_policy *policy)
 {
-    return texts_bytes(policy, policy_texts);
+    size_t bytes = texts_bytes(policy, policy_texts);
+
+    if (policy->health != NULL)
+        bytes += part_rounded(sizeof(*policy->health)) + texts_bytes(policy->health, health_texts);
+    return bytes;
+}
+
+static const struct health_policy *lay_health(const struct health_policy *from, char **rest)
+{
+    struct health_policy *to;
+
+    if (from == NULL)
+        return NULL;
+    to = part_room(rest, sizeof(*to));
+    *to = *from;
+    lay_texts(to, health_texts, rest);
+    return to;
 }
 
 void lay_policy(struct service_policy *to, const struct service_policy *from, char **rest)
 {
     *to = *from;
     lay_texts(to, policy_texts, rest);
+    to->health = lay_health(from->health, rest);
 }
 
 /* --- endpoints --- */

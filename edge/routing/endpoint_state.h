@@ -36,7 +36,11 @@ struct endpoint_state {
 
     /* balancing */
 
-    /* health checks */
+    /* health checks (routing/health.h), in ms as loop_now_ms has them. Control's: */
+    _Atomic uint64_t down_ms; /* its checks fail since; 0: it is up, or nothing is known */
+    _Atomic uint64_t up_ms;   /* when it was found up again the last time; 0: it never was down */
+    /* Workers': */
+    _Atomic uint64_t heard_ms; /* it answered a request; kept while its service is checked */
 
     /* outliers and retries, see outlier.h */
     struct outlier_state {
@@ -58,7 +62,9 @@ struct service_state {
 
     /* balancing */
 
-    /* health checks */
+    /* health checks: control's */
+    atomic_uint down_count; /* endpoints with a down_ms */
+    atomic_bool panics;     /* so few are up that all are taken for up */
 
     /* retries */
 

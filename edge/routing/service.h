@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "routing/endpoint_state.h"
+#include "routing/health.h"
 #include "routing/object.h"
 
 #define NAME_MAX_BYTES 63 /* [a-z0-9][a-z0-9._-]{0,62} */
@@ -32,7 +33,8 @@ struct endpoint {
 struct service_policy {
     char owner[NAME_MAX_BYTES + 1]; /* the tenant that alone may name it; "": all may */
     enum balance balance;
-    enum send_proxy send_proxy; /* what connections to its endpoints begin with */
+    enum send_proxy send_proxy;         /* what connections to its endpoints begin with */
+    const struct health_policy *health; /* NULL: none of its fields was said */
 };
 
 struct service {

@@ -37,6 +37,19 @@ local service_fields = {
     { "balance", "word", "round-robin or random" },
     { "owner", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters" },
     { "send_proxy", "word", "off, v1 or v2" },
+    { "health", "word", "off, tcp or http" },
+    { "health_path", "path", "a path such as /healthz or /healthz?deep=1, of at most 1024 bytes" },
+    { "health_host", "host", "a host, with a port or without" },
+    { "health_method", "method", "GET, HEAD or OPTIONS" },
+    { "health_status", "statuses", "statuses such as 200-399 or 200,204, each from 100 to 599" },
+    { "health_body", "text", "a text of 1 to 256 bytes" },
+    { "health_interval", "time", "a time from 100ms to 1h, such as 5s" },
+    { "health_fast", "time", "a time from 100ms to 1h, such as 1s" },
+    { "health_timeout", "time", "a time from 10ms to 1m, such as 2s" },
+    { "health_rise", "count", "a number from 1 to 100" },
+    { "health_fall", "count", "a number from 1 to 100" },
+    { "health_port", "count", "a port from 1 to 65535" },
+    { "panic", "count", "a percentage from 0 to 100" },
 }
 local endpoint_options = {
     { "weight", "number", "a weight from 0 to 1000, such as 100 or weight=100" },
@@ -285,13 +298,47 @@ local check_type = {
         if not number_within(text, 1, RETRY_AFTER_MAX) then refuse(field, text, range) end
     end,
     time = function(field, text, record, range)
-        if not time_ms(text) then refuse(field, text, range) end
+        local least, most = range:match('from (%w+) to (%w+)')
+        local ms = time_ms(text)
+        if not ms or ms < time_ms(least) or ms > time_ms(most) then refuse(field, text, range) end
+    end,
+    count = function(field, text, record, range)
+        local least, most = range:match('from (%d+) to (%d+)')
+        if not number_within(text, tonumber(least), tonumber(most)) then refuse(field, text, range) end
     end,
     number = function(field, text, record, range)
         if not number_within(text, 0, WEIGHT_MAX) then refuse(field, text, range) end
     end,
-    text = function() end,
+    text = function(field, text, record, range)
+        local least, most = range:match('(%d+) to (%d+) bytes')
+        if least and (#text < tonumber(least) or #text > tonumber(most)) then refuse(field, text, range) end
+    end,
     modules = function() end, -- what modules take only edges know
+    method = function(field, text, record, range)
+        for word in range:gmatch('%u+') do
+            if word == text then return end
+        end
+        refuse(field, text, range)
+    end,
+    path = function(field, text, record, range)
+        if text:sub(1, 1) ~= '/' or #text > 1024 then refuse(field, text, range) end
+        if text:find('[^!"$-~]') then
+            refuse(field, text, 'a path without spaces, #, control octets and 8-bit octets')
+        end
+    end,
+    statuses = function(field, text, record, range)
+        local count = 0
+        for part in (text .. ','):gmatch('([^,]*),') do
+            local from, to = part:match('^(%d%d%d)%-?(%d*)$')
+            if from and part == from then to = from end
+            if not from or not number_within(from, 100, 599) or #to ~= 3 or not number_within(to, 100, 599) then
+                refuse(field, text, range)
+            end
+            count = count + 1
+            if to < from then refuse(field, text, 'ranges that begin with their lower end') end
+            if count > 16 then refuse(field, text, 'at most 16 of them') end
+        end
+    end,
 }
 
 -- --- records ---
@@ -673,6 +720,10 @@ local function is_host_and_port(text)
     port = port:sub(2)
     return #text > 0 and #text <= 260 and (text:sub(-1) ~= ':') and
         (port == '' or number_within(port, 1, 65535) and true or false)
+end
+
+check_type.host = function(field, text, record, range)
+    if not is_host_and_port(text) then refuse(field, text, range) end
 end
 
 -- A reader has: rule (its name), words, at, record, acted (the action's word), code.
