@@ -179,9 +179,12 @@ bench: ## side by side with nginx, HAProxy and a bare relay
 new-module: ## a folder for a module of your own, N=hello, with code, README and tests that pass as they are
 	@setup/new-module '$(N)'
 
-install: install-module ## the program, and what modules are built with, into $(DESTDIR)$(PREFIX) (PREFIX: /usr/local)
+install: install-module ## the program, its systemd units, and what modules are built with, into $(DESTDIR)$(PREFIX) (PREFIX: /usr/local)
 	@test -x $(BUILD)/usher || $(MAKE) $(BUILD)/usher
 	install -D -m 755 $(BUILD)/usher $(DESTDIR)$(PREFIX)/bin/usher
+	@mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	@for unit in usher.service usher.socket; do \
+		sed 's|@PREFIX@|$(PREFIX)|' setup/systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit; done
 
 # cc -shared -fPIC $$(pkg-config --cflags usher) -o mine.so mine.c
 install-module:

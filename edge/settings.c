@@ -73,6 +73,13 @@ static const struct row rows[] = {
     { "prefix", "TEXT", KIND_PREFIX, AT(prefix), 0, 0, "usher:", "in front of every key" },
     { "admin", "ADDR:PORT|off", KIND_ADMIN, AT(admin), 0, 0, "127.0.0.1:9090",
       "health, metrics and dumps; not for clients" },
+    { "pid-file", "FILE", KIND_FILE, AT(pid_file), 0, 0, NULL,
+      "holds the number of the process that serves, also after an upgrade (default: none)" },
+    { "binary", "FILE", KIND_FILE, AT(binary), 0, 0, NULL,
+      "what an upgrade starts, with the same flags (default: what this was started as)" },
+    { "upgrade-timeout", "TIME", KIND_TIME, AT(upgrade_timeout_ms), 100, HOUR_MS, "60s",
+      "the new process of an upgrade must be ready to serve; else it is ended, and the old one goes "
+      "on" },
     { "workers", "N", KIND_COUNT, AT(workers), 1, WORKERS_MAX, NULL,
       "threads that serve clients (default: the cores)" },
     { "name", "ID", KIND_TOKEN, AT(name), 0, 0, NULL,

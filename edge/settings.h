@@ -65,8 +65,11 @@ struct settings {
     bool read_from_replica;  /* --read-from */
     uint64_t replica_lag_ms; /* a replica further behind is left */
     char prefix[64];
-    char name[64];   /* this edge's id in usher:errors and logs */
-    char cdn_id[64]; /* in CDN-Loop and Via */
+    char name[64];       /* this edge's id in usher:errors and logs */
+    char cdn_id[64];     /* in CDN-Loop and Via */
+    char pid_file[1024]; /* "" = none */
+    char binary[4096];   /* "" = what this was started as */
+    uint64_t upgrade_timeout_ms;
     unsigned workers;
     enum log_level log_level;
 

@@ -26,6 +26,8 @@ static const struct verb verbs[] = {
     { "edges", "the edges there are, and how they do", edges_verb },
     { "topology", "where Redis is: Sentinels, primary, replicas", topology_verb },
     { "health", "whether an edge may be sent clients: for health checks", health_verb },
+    { "upgrade", "start the new program, and hand over to it without a lost connection",
+      upgrade_verb },
     { "route", "list, add and take away rules of a tenant", route_verb },
     { "tenant", "show a tenant with all that belongs to it, or take it away", tenant_verb },
     { "history", "the last changes of records", history_verb },

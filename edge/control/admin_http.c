@@ -273,6 +273,11 @@ void admin_http_answer(struct admin_exchange *x, unsigned status, const char *ty
     buf_free(body);
 }
 
+void admin_http_deafen(struct admin_http *a)
+{
+    listener_close(&a->listener, false);
+}
+
 void admin_http_close(struct admin_http *a)
 {
     listener_close(&a->listener, false);

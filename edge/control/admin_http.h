@@ -24,6 +24,8 @@ bool admin_http_is_post(const struct admin_exchange *x);
 /* Takes what is in `body` and leaves it empty. The client may be gone: harmless. */
 void admin_http_answer(struct admin_exchange *x, unsigned status, const char *type,
                        struct buf *body);
+/* Accepts nothing more; what was asked is answered. */
+void admin_http_deafen(struct admin_http *a);
 /* Closes all; every exchange must have been answered. Run the loop on, then admin_http_free. */
 void admin_http_close(struct admin_http *a);
 void admin_http_free(struct admin_http *a);

@@ -63,13 +63,11 @@ static void write_healthz(struct control *c, struct admin_exchange *x, struct st
 static void answer_store(struct control *c, struct admin_exchange *x)
 {
     const struct store_status *s = store_status(c->store);
+    bool ready = takeover_can_serve(c);
     struct copy_status copy;
     struct buf body = { 0 };
-    bool ready;
 
     store_copy_status(c->store, &copy);
-    /* A copy that holds nothing has never met Redis: its address may be wrong. */
-    ready = s->ever_synced || (s->serves_copy && copy.rows > 0);
     buf_add_text(&body, ready ? "ready\n" : "store not reached yet\n");
     if (ready && s->serves_copy)
         buf_add_text(&body, "serving from the disk copy: Redis has not been reached\n");
@@ -204,6 +202,15 @@ static void write_records(struct control *c, struct admin_exchange *x, struct st
     admin_http_answer(x, 200, TYPE_JSON, &body);
 }
 
+static void write_upgrade(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+
+    (void)query;
+    upgrade_state(c, &body);
+    admin_http_answer(x, 200, TYPE_JSON, &body);
+}
+
 static void write_accept(struct control *c, struct admin_exchange *x, struct str query)
 {
     unsigned long long missing = store_status(c->store)->missing_hosts;
@@ -231,6 +238,7 @@ static const struct page pages[] = {
       "where Redis is: Sentinels, primary, replicas; ?as=text draws" },
     { "/explain", write_explanation, 0,
       "what becomes of a request; ?url=http://...&method=GET&header=...&from=IP&as=json" },
+    { "/upgrade", write_upgrade, 0, "this process, and how its last upgrade went (SIGUSR2)" },
     { "/dump/store", write_store, 0, "the link to Redis and what is known of its records" },
     { "/dump/records", write_records, 0, "the records themselves; ?prefix=usher:host: for some" },
     { "/dump/workers", NULL, DUMP_WORKER, "each worker: sessions, tables, buffers" },

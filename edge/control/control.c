@@ -3,8 +3,8 @@
  * Owns:    the control loop, the workers' threads, signals.
  * Thread:  control, which is the main thread.
  * Used by: cli/serve.c.
- * Not here: binding (listen.c), ending gently (drain.c), what objects become of (publish.c), pages
- *           (admin_pages.c). */
+ * Not here: binding (listen.c), beginning to serve (takeover.c), ending gently (drain.c), the next edge
+ *           (upgrade.c), what objects become of (publish.c), pages (admin_pages.c). */
 #include "control/control.h"
 
 #include <signal.h>
@@ -19,6 +19,7 @@
 #include "control/descriptors.h"
 #include "control/listen.h"
 #include "control/metrics.h"
+#include "control/pid_file.h"
 #include "module_host/chain.h"
 #include "proxy/client_address.h"
 #include "proxy/module_run.h"
@@ -26,7 +27,7 @@
 #define EXIT_CANNOT_START 1
 #define EXIT_CUT 1 /* a second signal */
 
-static const int signal_numbers[CONTROL_SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
+static const int signal_numbers[CONTROL_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
 
 static void post_to_worker(void *owner, unsigned worker, struct mail *mail)
 {
@@ -153,16 +154,26 @@ static void on_signal(void *owner, int number)
             access_log_reopen(c->access_log);
         return;
     }
+    if (number == SIGUSR2) {
+        upgrade_begin(c);
+        return;
+    }
     if (drain_is_on(&c->drain)) {
         log_line(LOG_WARN, "cut", "reason=\"a second signal\"");
         _exit(EXIT_CUT);
     }
+    upgrade_abort(c);
+    notify_say(&c->notify, "STOPPING=1");
     drain_begin(&c->drain);
 }
 
-static void tell_workers_to_drain(void *owner)
+/* Our own hold on the sockets goes first: with the workers' the queues end, if nobody else has them. */
+static void tell_workers_to_drain(void *owner, bool handed_over)
 {
-    tell_all(owner, WORKER_DRAIN);
+    struct control *c = owner;
+
+    listen_close(&c->listen);
+    tell_all(c, handed_over ? WORKER_HAND_OVER : WORKER_DRAIN);
 }
 
 static void on_left(void *owner)
@@ -194,7 +205,7 @@ static void start_loop(struct control *c)
     list_init(&c->gathers);
 }
 
-static void start_workers(struct control *c, const struct listen_fds *fds)
+static void start_workers(struct control *c)
 {
     guard_init(&c->guard, c->settings);
     c->shared.settings = c->settings;
@@ -208,8 +219,7 @@ static void start_workers(struct control *c, const struct listen_fds *fds)
     c->workers = check_alloc(c->worker_count * sizeof(*c->workers));
     publish_open(&c->publisher, c->worker_count, post_to_worker, c);
     for (unsigned i = 0; i < c->worker_count; i++)
-        c->workers[i] =
-            worker_start(&c->shared, i, listen_of_worker(fds, i), c->settings->listen_count);
+        c->workers[i] = worker_start(&c->shared, i);
 }
 
 static void stop_workers(struct control *c)
@@ -224,9 +234,15 @@ static void stop_workers(struct control *c)
 
 static void stop_all(struct control *c)
 {
+    takeover_close(c);
+    upgrade_abort(c);
+    notify_close(&c->notify);
     admin_pages_close(c);
     if (c->admin != NULL)
         admin_http_close(c->admin);
+    else if (c->listen.admin >= 0)
+        close(c->listen.admin);
+    listen_close(&c->listen);
     stop_workers(c);
     admin_pages_free(c);
     store_close(c->store);
@@ -243,23 +259,30 @@ static void stop_all(struct control *c)
     client_trust_free(c->trust);
 }
 
-static void serve(struct control *c, const struct listen_fds *fds)
+static void on_let_go(void *owner)
+{
+    upgrade_let_go(owner);
+}
+
+static void serve(struct control *c, int old_edge)
 {
     struct store_events events = { .owner = c,
                                    .on_changes = on_changes,
                                    .confirm = on_confirm,
                                    .facts = on_facts,
-                                   .on_asked = on_asked };
+                                   .on_asked = on_asked,
+                                   .let_go = on_let_go };
     uint64_t began = clock_now_ms();
 
     start_loop(c);
-    start_workers(c, fds);
+    start_workers(c);
     c->store = store_open(&c->loop, c->settings, &c->guard, &c->modules, &events);
-    if (fds->admin >= 0)
-        c->admin = admin_http_open(&c->loop, fds->admin, admin_pages_serve, c);
-    log_line(LOG_INFO, "serving", "workers=%u version=%s", c->worker_count, USHER_VERSION);
+    upgrade_init(c);
+    notify_open(&c->notify, &c->loop);
+    takeover_begin(c, old_edge);
     loop_run(&c->loop);
     stop_all(c);
+    pid_file_remove(c->settings->pid_file);
     log_line(LOG_INFO, "ended", "seconds=%llu",
              (unsigned long long)(clock_now_ms() - began) / 1000);
 }
@@ -284,13 +307,31 @@ static struct module_registry *open_modules(const struct settings *s)
     return r;
 }
 
+/* What it is to listen at: handed over, or bound. False: it cannot start, which is logged. */
+static bool open_sockets(struct settings *s, struct listen_fds *listen, int *old_edge)
+{
+    struct inherited from;
+    char error[INHERITED_ERROR_SIZE];
+    bool good;
+
+    if (!inherited_take(&from, error)) {
+        log_line(LOG_ERROR, "cannot_start", "reason=\"%s\"", error);
+        return false;
+    }
+    *old_edge = from.old_edge;
+    good = listen_open(listen, s, &from);
+    inherited_free(&from);
+    return good;
+}
+
 int control_run(struct settings *s)
 {
     struct control *c;
-    struct listen_fds fds;
+    struct listen_fds listen;
     const char *error = NULL;
     struct access_log *access_log;
     struct module_registry *registry;
+    int old_edge = -1;
 
     log_set_level(s->log_level);
     descriptors_prepare(s);
@@ -301,7 +342,7 @@ int control_run(struct settings *s)
     if (error != NULL)
         log_line(LOG_ERROR, "cannot_start", "access_log=%s reason=\"%s\"", s->access_log_file,
                  error);
-    if (error != NULL || !listen_open(&fds, s)) {
+    if (error != NULL || !open_sockets(s, &listen, &old_edge)) {
         if (access_log != NULL)
             access_log_close(access_log);
         registry_free(registry);
@@ -311,13 +352,13 @@ int control_run(struct settings *s)
     c->settings = s;
     c->access_log = access_log;
     c->registry = registry;
+    c->listen = listen;
     module_host_init(&c->modules, c->registry, str_from(s->prefix), &modules_host);
     c->modules.settings = s;
     c->modules.pool = chain_pool_new();
-    serve(c, &fds);
+    serve(c, old_edge);
     chain_pool_free(c->modules.pool);
     registry_free(c->registry);
-    listen_free(&fds);
     free(c);
     return 0;
 }

@@ -4,7 +4,11 @@
 
 #include "control/admin_http.h"
 #include "control/drain.h"
+#include "control/listen.h"
+#include "control/notify.h"
 #include "control/publish.h"
+#include "control/takeover.h"
+#include "control/upgrade.h"
 #include "module_host/registry.h"
 #include "net/guard.h"
 #include "net/mailbox.h"
@@ -13,7 +17,7 @@
 #include "proxy/worker.h"
 #include "store/store.h"
 
-#define CONTROL_SIGNALS 3
+#define CONTROL_SIGNALS 4
 
 struct control {
     const struct settings *settings;
@@ -34,7 +38,12 @@ struct control {
     struct publisher publisher;
     struct drain drain;
 
-    struct admin_http *admin; /* NULL: --admin off */
+    struct listen_fds listen;
+    struct takeover takeover;
+    struct upgrade upgrade;
+    struct notify notify;
+
+    struct admin_http *admin; /* NULL: --admin off, or not serving yet */
     struct list gathers;      /* admin_pages.c: dumps the workers are asked for */
 };
 

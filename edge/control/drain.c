@@ -18,11 +18,11 @@ static void end(struct drain *d)
     d->events->over(d->owner, d->workers_left);
 }
 
-static void begin_workers(struct drain *d)
+static void begin_workers(struct drain *d, bool handed_over)
 {
     d->phase = DRAIN_WORKERS;
     timer_set(d->loop, &d->timer, d->settings->drain_timeout_ms);
-    d->events->tell_workers(d->owner);
+    d->events->tell_workers(d->owner, handed_over);
 }
 
 static void on_timer(struct timer *t)
@@ -30,7 +30,7 @@ static void on_timer(struct timer *t)
     struct drain *d = LIST_ITEM(t, struct drain, timer);
 
     if (d->phase == DRAIN_WAITS)
-        begin_workers(d);
+        begin_workers(d, false);
     else if (d->phase == DRAIN_WORKERS)
         end(d);
 }
@@ -55,8 +55,17 @@ void drain_begin(struct drain *d)
         d->phase = DRAIN_WAITS;
         timer_set(d->loop, &d->timer, d->settings->drain_wait_ms);
     } else {
-        begin_workers(d);
+        begin_workers(d, false);
     }
+}
+
+void drain_hand_over(struct drain *d)
+{
+    CHECK(d->phase == DRAIN_OFF);
+    d->began_ms = loop_now_ms(d->loop);
+    log_line(LOG_INFO, "drain_started", "timeout_ms=%llu handed_over=yes",
+             (unsigned long long)d->settings->drain_timeout_ms);
+    begin_workers(d, true);
 }
 
 void drain_worker_done(struct drain *d)

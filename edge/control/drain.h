@@ -15,7 +15,9 @@ enum drain_phase {
 };
 
 struct drain_events {
-    void (*tell_workers)(void *owner); /* to take what waits, close, finish what runs */
+    /* To close their listeners and finish what runs; what waits to be accepted they take first, unless it was
+     * `handed_over`. */
+    void (*tell_workers)(void *owner, bool handed_over);
     /* Once. `left`: workers that still had something running when the time was over. */
     void (*over)(void *owner, unsigned left);
 };
@@ -34,6 +36,8 @@ struct drain {
 void drain_init(struct drain *d, struct loop *l, const struct settings *s,
                 const struct drain_events *events, void *owner);
 void drain_begin(struct drain *d);
+/* Another edge accepts what comes: there is nobody to wait for. */
+void drain_hand_over(struct drain *d);
 /* A worker has nothing running any more. */
 void drain_worker_done(struct drain *d);
 

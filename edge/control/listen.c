@@ -1,12 +1,13 @@
-/* listen.c -- binding: one socket per worker and address, one for admin.
+/* listen.c -- binding, or inheriting: one socket for each worker and address, one for admin.
  *
- * Owns:    the sockets until a worker or the admin server takes them.
- * Thread:  control, before the workers start.
- * Used by: control.c.
- * Not here: accepting (net/listener.c). */
+ * Owns:    the sockets; workers have duplicates.
+ * Thread:  control
+ * Used by: control.c, takeover.c, upgrade.c.
+ * Not here: accepting (net/listener.c); what was inherited (inherited.c). */
 #include "control/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,52 +52,160 @@ static int bind_one(struct address *a, const char *what)
     return fd;
 }
 
-static void close_all(struct listen_fds *l, unsigned bound)
+static void add(struct listen_fds *l, int fd, unsigned address)
 {
-    for (unsigned i = 0; i < bound; i++)
-        close(l->fds[i]);
-    free(l->fds);
+    l->sockets = check_realloc(l->sockets, (l->count + 1) * sizeof(*l->sockets));
+    l->sockets[l->count++] = (struct listen_socket){ fd, address };
 }
 
-static void say(const struct address *a, const char *what)
+/* The place of this address among those that are listened at; SETTINGS_LISTEN_MAX: there is no room. */
+static unsigned place_of(struct settings *s, const struct address *a)
 {
-    char text[ADDRESS_TEXT_SIZE];
-
-    log_line(LOG_INFO, "listening", "for=%s address=%s", what, address_text(a, text));
+    for (unsigned i = 0; i < s->listen_count; i++)
+        if (str_equals(address_bytes(&s->listen[i]), address_bytes(a)))
+            return i;
+    if (s->listen_count == SETTINGS_LISTEN_MAX)
+        return SETTINGS_LISTEN_MAX;
+    s->listen[s->listen_count] = *a;
+    return s->listen_count++;
 }
 
-bool listen_open(struct listen_fds *l, struct settings *s)
+static bool inherit(struct listen_fds *l, struct settings *s, const struct inherited *from)
 {
-    char text[ADDRESS_TEXT_SIZE];
-    unsigned bound = 0;
+    bool first = true;
 
-    *l = (struct listen_fds){ .admin = -1, .workers = s->workers, .count = s->listen_count };
-    l->fds = check_alloc((size_t)l->workers * l->count * sizeof(*l->fds));
-    for (unsigned w = 0; w < l->workers; w++)
-        for (unsigned i = 0; i < l->count; i++) {
-            int fd = w == 0 ? bind_one(&s->listen[i], "http") : listener_bind(&s->listen[i]);
+    for (unsigned i = 0; i < from->count; i++) {
+        const struct inherited_socket *socket = &from->sockets[i];
+        unsigned place;
 
-            if (fd < 0) {
-                if (w > 0)
-                    log_line(LOG_ERROR, "cannot_start", "for=http address=%s reason=\"%s\"",
-                             address_text(&s->listen[i], text), strerror(errno));
-                close_all(l, bound);
-                return false;
+        if (socket->admin) {
+            if (s->admin_on && l->admin < 0) {
+                l->admin = socket->fd;
+                s->admin = socket->address;
+            } else {
+                close(socket->fd);
             }
-            l->fds[bound++] = fd;
+            continue;
         }
-    if (s->admin_on && (l->admin = bind_one(&s->admin, "admin")) < 0) {
-        close_all(l, bound);
-        return false;
+        if (first)
+            s->listen_count = 0;
+        first = false;
+        place = place_of(s, &socket->address);
+        add(l, socket->fd, place);
+        if (place == SETTINGS_LISTEN_MAX) {
+            log_line(LOG_ERROR, "cannot_start", "reason=\"more than %d addresses handed over\"",
+                     SETTINGS_LISTEN_MAX);
+            return false;
+        }
     }
-    for (unsigned i = 0; i < l->count; i++)
-        say(&s->listen[i], "http");
-    if (s->admin_on)
-        say(&s->admin, "admin");
     return true;
 }
 
-void listen_free(struct listen_fds *l)
+static void say(const struct address *a, const char *what, bool inherited)
 {
-    free(l->fds);
+    char text[ADDRESS_TEXT_SIZE];
+
+    log_line(LOG_INFO, "listening", "for=%s address=%s%s", what, address_text(a, text),
+             inherited ? " inherited=yes" : "");
+}
+
+static bool give_up(struct listen_fds *l)
+{
+    if (l->admin >= 0)
+        close(l->admin);
+    listen_close(l);
+    return false;
+}
+
+bool listen_open(struct listen_fds *l, struct settings *s, const struct inherited *from)
+{
+    bool http, admin;
+
+    *l = (struct listen_fds){ .admin = -1 };
+    if (!inherit(l, s, from))
+        return give_up(l);
+    http = l->count > 0;
+    admin = l->admin >= 0;
+    for (unsigned i = 0; i < s->listen_count && !http; i++) {
+        int fd = bind_one(&s->listen[i], "http");
+
+        if (fd < 0)
+            return give_up(l);
+        add(l, fd, i);
+    }
+    if (s->admin_on && !admin && (l->admin = bind_one(&s->admin, "admin")) < 0)
+        return give_up(l);
+    for (unsigned i = 0; i < s->listen_count; i++)
+        say(&s->listen[i], "http", http);
+    if (s->admin_on)
+        say(&s->admin, "admin", admin);
+    return true;
+}
+
+static unsigned count_of(const struct listen_fds *l, unsigned address)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < l->count; i++)
+        count += l->sockets[i].address == address;
+    return count;
+}
+
+void listen_widen(struct listen_fds *l, const struct settings *s)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    for (unsigned i = 0; i < s->listen_count; i++)
+        for (unsigned n = count_of(l, i); n < s->workers; n++) {
+            struct address a = s->listen[i];
+            int fd = listener_bind(&a);
+
+            if (fd < 0) { /* it was bound without SO_REUSEPORT, or by another user */
+                log_line(LOG_INFO, "workers_share", "address=%s sockets=%u reason=\"%s\"",
+                         address_text(&a, text), n, strerror(errno));
+                break;
+            }
+            add(l, fd, i);
+        }
+}
+
+/* The fd of the n-th socket of an address. */
+static int nth(const struct listen_fds *l, unsigned address, unsigned n)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        if (l->sockets[i].address == address && n-- == 0)
+            return l->sockets[i].fd;
+    CHECK(!"there are fewer");
+    return -1;
+}
+
+unsigned listen_for_worker(const struct listen_fds *l, const struct settings *s, unsigned worker,
+                           int **fds)
+{
+    unsigned given = 0;
+
+    *fds = check_alloc((l->count + s->listen_count) * sizeof(**fds));
+    for (unsigned i = 0; i < s->listen_count; i++) {
+        unsigned count = count_of(l, i), most = count > s->workers ? count : s->workers;
+
+        for (unsigned n = worker; n < most; n += s->workers) {
+            int fd = fcntl(nth(l, i, n % count), F_DUPFD_CLOEXEC, 0);
+
+            if (fd >= 0)
+                (*fds)[given++] = fd;
+            else
+                log_line(LOG_ERROR, "not_listening", "worker=%u reason=\"%s\"", worker,
+                         strerror(errno));
+        }
+    }
+    return given;
+}
+
+void listen_close(struct listen_fds *l)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        close(l->sockets[i].fd);
+    free(l->sockets);
+    l->sockets = NULL;
+    l->count = 0;
 }

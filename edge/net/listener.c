@@ -62,6 +62,8 @@ static bool accept_some(struct listener *l, unsigned most)
         }
         fd = accept4(l->fd, &client.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            if (client.any.sa_family == AF_INET6) /* a socket of both families tells of IPv4 so */
+                client = address_plain(&client);
             l->events->accepted(l->owner, fd, &client);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(l, errno == EMFILE || errno == ENFILE ? "descriptors" : "memory");

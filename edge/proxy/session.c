@@ -16,7 +16,6 @@
 #include "proxy/worker_state.h"
 
 #define WATCH_LATE_MS 250
-#define FRESH_DRAIN_MS 1000 /* for a connection taken while draining to send its request */
 
 static struct session *session_of(struct conn *c)
 {
@@ -433,7 +432,7 @@ void session_open(struct worker *w, int fd, const struct address *client)
         session_close(s);
         return;
     }
-    timer_set(&w->loop, &s->timer, w->draining ? FRESH_DRAIN_MS : w->settings->header_timeout_ms);
+    timer_set(&w->loop, &s->timer, w->draining ? SESSION_DRAIN_MS : w->settings->header_timeout_ms);
     conn_read_early(&s->conn);
     if (is_last_request(
             s)) /* no more is expected: watched only if the response is long in coming */
@@ -456,10 +455,8 @@ void session_drain(struct session *s)
 
     if (!fresh && ((s->phase != SESSION_IDLE && s->phase != SESSION_SKIP) || s->kept_len > 0))
         return;
-    if (s->served > 0)
-        session_close(s);
-    else
-        timer_set(&s->w->loop, &s->timer, FRESH_DRAIN_MS);
+    if (!s->w->handed_over) /* else it is told with its next response; nothing hurries */
+        timer_set(&s->w->loop, &s->timer, SESSION_DRAIN_MS);
 }
 
 void session_cut(struct session *s)

@@ -58,7 +58,11 @@ struct session {
 void session_open(struct worker *w, int fd, const struct address *client);
 void session_close(struct session *s); /* at once */
 
-/* The worker drains: idle ones close, the others after their response. */
+/* For a client to send a request, once its worker drains: closing at once would cut off one that is on its
+ * way. */
+#define SESSION_DRAIN_MS 1000
+
+/* The worker drains: each response says close from now on, and idle connections are not kept for long. */
 void session_drain(struct session *s);
 
 void session_cut(struct session *s); /* whatever it does: --drain-timeout has passed */

@@ -96,11 +96,17 @@ static size_t send_file(void *session, int fd, uint64_t at, size_t bytes)
     return s->response_chunked || s->head_unsent ? 0 : conn_send_file(&s->conn, fd, at, bytes);
 }
 
+/* While draining, a client that was not told yet may send one more request. */
+static uint64_t idle_ms(const struct worker *w)
+{
+    return w->draining && !w->handed_over ? SESSION_DRAIN_MS : w->settings->idle_timeout_ms;
+}
+
 void session_rest(struct session *s)
 {
     if (!conn_is_blocked(&s->conn)) /* else the reader's rate is being watched */
         timer_set(&s->w->loop, &s->timer,
-                  s->phase == SESSION_IDLE   ? s->w->settings->idle_timeout_ms
+                  s->phase == SESSION_IDLE   ? idle_ms(s->w)
                   : s->phase == SESSION_SKIP ? session_rate_window_ms(s)
                                              : LINGER_MS);
 }
@@ -143,7 +149,7 @@ static void finish(void *session, struct str trailers)
     s->response_chunked = false;
     if (!sent) {
         session_close(s);
-    } else if (s->response_close || s->w->draining || (!request_whole && !skip)) {
+    } else if (s->response_close || (!request_whole && !skip)) {
         linger(s, request_whole);
     } else {
         s->phase = skip ? SESSION_SKIP : SESSION_IDLE;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "http/serializer.h"
@@ -117,11 +118,28 @@ void worker_subrequest_gone(struct worker *w)
     tell_drained(w);
 }
 
-static void drain(struct worker *w)
+static void begin_accepting(struct worker *w, struct accept_mail *mail)
+{
+    CHECK(w->listeners == NULL);
+    if (!w->draining) {
+        w->listener_count = mail->count;
+        w->listeners = check_alloc((mail->count + 1) * sizeof(*w->listeners));
+    }
+    for (unsigned i = 0; i < mail->count; i++)
+        if (w->draining)
+            close(mail->fds[i]);
+        else
+            listener_open(&w->listeners[i], &w->loop, mail->fds[i], &listener_events, w);
+    free(mail->fds);
+    free(mail);
+}
+
+static void drain(struct worker *w, bool handed_over)
 {
     w->draining = true;
+    w->handed_over = handed_over;
     for (unsigned i = 0; i < w->listener_count; i++)
-        listener_close(&w->listeners[i], true);
+        listener_close(&w->listeners[i], !handed_over);
     LIST_EACH (node, after, &w->sessions)
         session_drain(LIST_ITEM(node, struct session, node));
     tell_drained(w);
@@ -164,8 +182,12 @@ static void on_mail(void *owner, struct mail *mail)
         sites_apply(&w->sites, changes->changes);
         free(changes);
         break;
+    case WORKER_ACCEPT:
+        begin_accepting(w, LIST_ITEM(mail, struct accept_mail, mail));
+        break;
     case WORKER_DRAIN:
-        drain(w);
+    case WORKER_HAND_OVER:
+        drain(w, mail->kind == WORKER_HAND_OVER);
         free(mail);
         break;
     case WORKER_STOP:
@@ -255,20 +277,15 @@ static void prepare(struct worker *w)
     turn_end_init(&w->access_flush, on_access_flush);
 }
 
-struct worker *worker_start(struct worker_shared *shared, unsigned index, const int *listen_fds,
-                            unsigned listen_count)
+struct worker *worker_start(struct worker_shared *shared, unsigned index)
 {
     struct worker *w = check_alloc(sizeof(*w));
 
-    CHECK(listen_count <= SETTINGS_LISTEN_MAX);
     w->shared = shared;
     w->settings = shared->settings;
     w->index = index;
     w->counters = check_alloc(sizeof(*w->counters));
     prepare(w);
-    w->listener_count = listen_count;
-    for (unsigned i = 0; i < listen_count; i++)
-        listener_open(&w->listeners[i], &w->loop, listen_fds[i], &listener_events, w);
     CHECK(pthread_create(&w->thread, NULL, thread_main, w) == 0);
     return w;
 }
@@ -298,6 +315,7 @@ void worker_join(struct worker *w)
     free(w->read_buffer.ptr);
     route_scratch_free(w->route_scratch);
     free(w->path_form);
+    free(w->listeners);
     free(w->file_room);
     buf_free(&w->access_lines);
     module_watch_free(&w->modules);

@@ -17,9 +17,11 @@ struct client_trust;
 
 /* Control -> worker (mail.kind). */
 enum worker_mail {
+    WORKER_ACCEPT,  /* struct accept_mail: begin to accept clients */
     WORKER_CHANGES, /* struct changes_mail */
     WORKER_DRAIN,   /* struct mail: take what waits, close listeners, finish what runs */
-    WORKER_STOP,    /* struct mail: cut what still runs; the thread ends */
+    WORKER_HAND_OVER, /* struct mail: the same, but what waits is another edge's; nothing is hurried */
+    WORKER_STOP,      /* struct mail: cut what still runs; the thread ends */
     WORKER_CONFIRM, /* struct confirm_mail */
     WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */
     WORKER_ASKED,   /* struct ask_mail, answered */
@@ -33,6 +35,13 @@ enum control_mail {
     CONTROL_DUMPED,       /* struct dump_mail */
     CONTROL_CONFIRMED,    /* struct confirmation: every worker has applied what came before it */
     CONTROL_ASK,          /* struct ask_mail; comes back as WORKER_ASKED, or is freed at the end */
+};
+
+/* Listening, non-blocking sockets; the worker owns them and `fds` from here on. */
+struct accept_mail {
+    struct mail mail;
+    unsigned count;
+    int *fds;
 };
 
 struct changes_mail {
@@ -100,10 +109,8 @@ struct worker_shared {
     atomic_int client_room;        /* connections that may still be accepted */
 };
 
-/* `listen_fds`: bound, listening, non-blocking; the worker owns them from here on. The thread runs
- * when this returns. */
-struct worker *worker_start(struct worker_shared *shared, unsigned index, const int *listen_fds,
-                            unsigned listen_count);
+/* The thread runs when this returns; it accepts nothing before WORKER_ACCEPT. */
+struct worker *worker_start(struct worker_shared *shared, unsigned index);
 void worker_post(struct worker *w, struct mail *mail);
 const struct counters *worker_counters(const struct worker *w);
 const struct module_watch *worker_modules(const struct worker *w);

@@ -26,13 +26,14 @@ struct worker {
     struct mailbox box;
     struct counters *counters;
 
-    struct listener listeners[SETTINGS_LISTEN_MAX];
+    struct listener *listeners; /* NULL until it may accept */
     unsigned listener_count;
     bool accept_paused; /* a listener was paused since the last connection ended */
     uint64_t pause_logged_ms;
     bool pause_told;          /* a line said so, and none yet that it goes on */
     uint64_t proxy_logged_ms; /* when a refused PROXY header was last told of */
     bool draining, drained, stopping;
+    bool handed_over; /* draining, while another edge serves: nobody waits for it */
 
     struct conn_read_buffer read_buffer;
     struct gather to_client, to_upstream;

@@ -352,7 +352,7 @@ static void acknowledge_applied(struct store *s)
     struct barrier *b = &s->barrier;
     size_t count = 0;
 
-    if (!redis_link_is_up(s->writer))
+    if (!redis_link_is_up(s->writer) || s->presence.silent)
         return;
     while (count < b->count && b->tokens[count].step == TOKEN_APPLIED)
         acknowledge(s, b->tokens[count++].id);

@@ -92,6 +92,9 @@ static void on_mail(void *owner, struct mail *mail)
     case MAIL_FAILED:
         c->events.failed(c->events.owner);
         break;
+    case MAIL_LET_GO:
+        c->events.let_go(c->events.owner);
+        break;
     case MAIL_BEHIND:
         pthread_mutex_lock(&c->lock);
         c->lacking = c->overflowed;
@@ -149,6 +152,25 @@ void copy_close(struct copy *c)
     if (c->stuck)
         log_line(LOG_WARN, "state_stuck", "dir=%s reason=\"the disk does not answer\"", c->dir);
     mailbox_close(&c->box);
+}
+
+static void set_let_go(struct copy *c, bool let_go)
+{
+    pthread_mutex_lock(&c->lock);
+    c->let_go = let_go;
+    pthread_cond_broadcast(&c->to_write);
+    pthread_cond_broadcast(&c->to_retry);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void copy_let_go(struct copy *c)
+{
+    set_let_go(c, true);
+}
+
+void copy_take_back(struct copy *c)
+{
+    set_let_go(c, false);
 }
 
 void copy_free(struct copy *c)
@@ -269,7 +291,10 @@ static void change(struct copy *c, const struct disk_row *row, bool gone)
     g->deadline_ms = row->deadline_ms;
     g->gone = gone;
     pthread_mutex_lock(&c->lock);
-    queue_change(c, g);
+    if (c->let_go) /* whoever has it now writes it; when it is opened again, everything is put again */
+        copy_change_free(g);
+    else
+        queue_change(c, g);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -291,7 +316,7 @@ void copy_set_complete(struct copy *c, bool complete)
     if (!copy_is_ready(c) || c->told != atomic_load(&c->opened))
         return;
     pthread_mutex_lock(&c->lock);
-    if (!c->lacking)
+    if (!c->lacking && !c->let_go)
         c->complete = complete;
     pthread_cond_signal(&c->to_write);
     pthread_mutex_unlock(&c->lock);

@@ -52,6 +52,7 @@ struct copy_events {
     void (*behind)(void *owner); /* it lacks some of what was put: everything is to be put again */
     void (*answered)(void *owner, struct copy_request *r);
     void (*walked)(void *owner, struct copy_walk *w);
+    void (*let_go)(void *owner); /* after copy_let_go: another edge may have the folder */
 };
 
 struct copy_status {
@@ -65,6 +66,10 @@ struct copy *copy_open(struct loop *l, const char *dir, struct str prefix,
 /* Writes what is queued, within a few seconds. Run the loop on, then copy_free. */
 void copy_close(struct copy *c);
 void copy_free(struct copy *c);
+
+/* Writes what is queued and leaves the folder to another edge; what is there can still be read. */
+void copy_let_go(struct copy *c);
+void copy_take_back(struct copy *c); /* as soon as the other lets go: `opened` comes again */
 
 bool copy_is_ready(const struct copy *c);
 bool copy_is_settled(const struct copy *c); /* ready, or found to be unusable */

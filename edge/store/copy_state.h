@@ -8,7 +8,7 @@
 #include "base/map.h"
 #include "store/copy.h"
 
-enum copy_mail { MAIL_OPENED, MAIL_FAILED, MAIL_BEHIND, MAIL_ANSWERED, MAIL_WALKED };
+enum copy_mail { MAIL_OPENED, MAIL_FAILED, MAIL_BEHIND, MAIL_ANSWERED, MAIL_WALKED, MAIL_LET_GO };
 
 /* One row to be put or deleted. */
 struct change {
@@ -41,6 +41,7 @@ struct copy {
     size_t bytes;
     struct list requests; /* struct mail: copy_request or copy_walk */
     bool closing, overflowed, damaged;
+    bool let_go;  /* another edge writes it, or is about to */
     bool lacking; /* changes were skipped, and control has not been told: it is not complete */
     int complete; /* to be set when the queue is empty; -1: as it is */
     struct copy_status status;

@@ -238,7 +238,7 @@ static bool has_work(const struct copy *c)
 /* Waits until there is something to write; false: no more will come, or not to this file. */
 static bool await_work(struct copy *c, struct disk *d, uint64_t *dirty_since)
 {
-    while (!has_work(c) && !c->closing && !c->damaged) {
+    while (!has_work(c) && !c->closing && !c->damaged && !c->let_go) {
         if (*dirty_since == 0) {
             pthread_cond_wait(&c->to_write, &c->lock);
             continue;
@@ -254,12 +254,12 @@ static bool await_work(struct copy *c, struct disk *d, uint64_t *dirty_since)
     return has_work(c) && !c->damaged;
 }
 
-/* False: the file is damaged, or this is the end. */
+/* False: the file is damaged, or left to another edge, or this is the end. */
 static bool write_some(struct copy *c, struct disk *d, uint64_t *dirty_since)
 {
     struct list batch;
     enum disk_result result;
-    bool all, overflowed, behind;
+    bool all, overflowed, behind, left;
     int complete = -1;
 
     list_init(&batch);
@@ -296,16 +296,17 @@ static bool write_some(struct copy *c, struct disk *d, uint64_t *dirty_since)
     c->overflowed = c->overflowed || (overflowed && !behind);
     if (result == DISK_DAMAGED)
         c->damaged = true;
-    else if (result == DISK_FAILED && !c->closing)
+    else if (result == DISK_FAILED && !c->closing && !c->let_go)
         copy_wait(c, &c->to_retry, RETRY_MS);
-    else if (result == DISK_FAILED)
+    else if (result == DISK_FAILED && c->closing)
         c->damaged = true; /* it has had its chance */
+    left = result == DISK_FAILED && c->let_go;
     pthread_mutex_unlock(&c->lock);
     if (behind)
         post_word(c, MAIL_BEHIND);
     if (*dirty_since == 0)
         *dirty_since = clock_now_ms();
-    return result != DISK_DAMAGED;
+    return result != DISK_DAMAGED && !left;
 }
 
 static void settle_in_time(struct disk *d, uint64_t *dirty_since)
@@ -336,15 +337,39 @@ static void rest(struct copy *c)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* Gives the folder up until it is wanted back; false: it is wanted. */
+static bool stay_away(struct copy *c)
+{
+    bool away;
+
+    pthread_mutex_lock(&c->lock);
+    away = c->let_go && !c->closing;
+    pthread_mutex_unlock(&c->lock);
+    if (!away)
+        return false;
+    if (c->lock_fd >= 0)
+        close(c->lock_fd);
+    c->lock_fd = -1;
+    post_word(c, MAIL_LET_GO);
+    pthread_mutex_lock(&c->lock);
+    while (c->let_go && !c->closing)
+        pthread_cond_wait(&c->to_write, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    return true;
+}
+
 void *copy_writer_main(void *owner)
 {
     struct copy *c = owner;
 
     while (!is_closing(c)) {
-        struct disk *d = open_checked(c);
+        struct disk *d;
         uint64_t dirty_since = 0;
         bool again;
 
+        if (stay_away(c))
+            continue;
+        d = open_checked(c);
         if (d == NULL) {
             rest(c);
             continue;

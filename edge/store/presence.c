@@ -109,7 +109,7 @@ void presence_say_barrier(struct store *s)
     struct buf key = { 0 };
     struct str k = edge_key(s, &key);
 
-    if (!s->presence.leaving) {
+    if (!s->presence.leaving && !s->presence.silent) {
         stream_id_text(s->barrier.applied, id);
         s->presence.said_regressed = s->status.regressed;
         redis_link_send(s->writer, on_written, 8,
@@ -278,7 +278,7 @@ static void on_time(redisAsyncContext *redis, void *reply, void *owner)
     struct buf key = { 0 };
 
     s->presence.asking = false;
-    if (r == NULL || redis->data == NULL || s->presence.leaving)
+    if (r == NULL || redis->data == NULL || s->presence.leaving || s->presence.silent)
         return;
     if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 ||
         r->element[0]->type != REDIS_REPLY_STRING || r->element[1]->type != REDIS_REPLY_STRING ||
@@ -311,6 +311,8 @@ static void on_boot(redisAsyncContext *redis, void *reply, void *owner)
     if (r == NULL || redis->data == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 3)
         return;
     boot = text_of(r->element[0]);
+    if (p->silent)
+        return;
     if (boot[0] == '\0' || strcmp(boot, p->boot) == 0) {
         if (p->name_taken && ++p->alone >= ALONE_AGAIN)
             p->name_taken = false;
@@ -330,7 +332,7 @@ void presence_announce(struct store *s)
     struct presence *p = &s->presence;
     struct buf key = { 0 };
 
-    if (p->leaving)
+    if (p->leaving || p->silent)
         return;
     timer_set(s->loop, &p->renew, p->announced ? RENEW_MS : FIRST_RENEW_MS);
     measure_lag(s);
@@ -342,6 +344,17 @@ void presence_announce(struct store *s)
         (struct str[]){ STR("HMGET"), edge_key(s, &key), STR("boot"), STR("host"), STR("pid") });
     redis_link_send(s->writer, on_time, 1, (struct str[]){ STR("TIME") });
     buf_free(&key);
+}
+
+void presence_silence(struct store *s, bool silent)
+{
+    struct presence *p = &s->presence;
+
+    p->silent = silent;
+    if (silent)
+        timer_stop(&p->renew);
+    else if (redis_link_is_up(s->writer))
+        presence_announce(s);
 }
 
 /* --- signing off --- */
@@ -398,7 +411,7 @@ void presence_leave(struct store *s, void (*left)(void *owner), void *owner)
     p->left = left;
     p->left_owner = owner;
     timer_stop(&p->renew);
-    if (!redis_link_is_up(s->writer) || p->name_taken) {
+    if (!redis_link_is_up(s->writer) || p->name_taken || p->silent) {
         leave_now(s);
         return;
     }

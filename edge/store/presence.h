@@ -25,6 +25,7 @@ struct presence {
     unsigned alone;      /* announcements in a row that found no other */
     bool refusal_logged;
     bool leaving;
+    bool silent; /* another process of this edge speaks for it: it takes over, or has taken over */
     void (*left)(void *owner);
     void *left_owner;
 };
@@ -35,6 +36,8 @@ void presence_announce(struct store *s);    /* now; the writing link has come up
 void presence_say_barrier(struct store *s); /* the newest token that is applied */
 void presence_after_round(struct store *s); /* what others ask for may have changed */
 /* Signs off, as well as it can within a second; then calls `left`. */
+/* Says nothing in this edge's name any more; or begins to. */
+void presence_silence(struct store *s, bool silent);
 void presence_leave(struct store *s, void (*left)(void *owner), void *owner);
 
 #endif

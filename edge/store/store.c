@@ -204,11 +204,22 @@ static void on_copy_walked(void *owner, struct copy_walk *w)
     scan_walked(owner, w);
 }
 
+static void on_copy_let_go(void *owner)
+{
+    struct store *s = owner;
+
+    s->events.let_go(s->events.owner);
+}
+
 static void open_copy(struct store *s)
 {
-    struct copy_events events = {
-        s, on_copy_opened, on_copy_failed, on_copy_behind, on_copy_answered, on_copy_walked
-    };
+    struct copy_events events = { s,
+                                  on_copy_opened,
+                                  on_copy_failed,
+                                  on_copy_behind,
+                                  on_copy_answered,
+                                  on_copy_walked,
+                                  on_copy_let_go };
 
     if (s->settings->state_dir[0] == '\0')
         return;
@@ -343,6 +354,27 @@ struct str store_prefix(const struct store *s)
 void store_confirmed(struct store *s, uint64_t number)
 {
     barrier_confirmed(s, number);
+}
+
+void store_silence(struct store *s, bool silent)
+{
+    presence_silence(s, silent);
+    if (!silent)
+        barrier_writer_up(s);
+}
+
+void store_let_go(struct store *s)
+{
+    if (s->copy != NULL)
+        copy_let_go(s->copy);
+    else
+        s->events.let_go(s->events.owner);
+}
+
+void store_take_back(struct store *s)
+{
+    if (s->copy != NULL)
+        copy_take_back(s->copy);
 }
 
 void store_leave(struct store *s, void (*left)(void *owner), void *owner)

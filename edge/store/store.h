@@ -42,6 +42,8 @@ struct store_events {
     /* A key that edges share (health:, ban:) was written or deleted: its name without the prefix; len
      * 0: any of them may have been, for the link that would have told is a new one. NULL: not wanted. */
     void (*on_shared)(void *owner, struct str key);
+    /* After store_let_go. */
+    void (*let_go)(void *owner);
 };
 
 /* What /metrics, /readyz and the log say of it. Counters grow only. */
@@ -96,6 +98,12 @@ struct store_call *store_call(struct store *s, unsigned argc, const struct str *
 void store_call_cancel(struct store_call *c);
 struct str store_prefix(const struct store *s); /* "usher:" */
 void store_confirmed(struct store *s, uint64_t number);
+/* One process of an edge takes over from another. Silent: it neither announces itself nor acknowledges
+ * what it has applied. */
+void store_silence(struct store *s, bool silent);
+/* Leaves --state-dir to the other, which it can still read; events.let_go follows, perhaps at once. */
+void store_let_go(struct store *s);
+void store_take_back(struct store *s);
 /* This edge ends: it is taken out of usher:edges, as well as it can within a second; then `left` is
  * called, perhaps at once. */
 void store_leave(struct store *s, void (*left)(void *owner), void *owner);

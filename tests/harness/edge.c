@@ -44,7 +44,7 @@ static void read_addresses(struct edge *e)
 
 void edge_start(struct edge *e, const char *dir, const struct edge_options *o)
 {
-    const char *argv[80] = { edge_program(), "serve" };
+    const char *argv[80] = { o->program != NULL ? o->program : edge_program(), "serve" };
     char workers[12];
     unsigned n = 2;
 
@@ -66,7 +66,13 @@ void edge_start(struct edge *e, const char *dir, const struct edge_options *o)
     }
     for (unsigned i = 0; i < 40 && o->flags[i] != NULL; i++)
         argv[n++] = o->flags[i];
-    process_start(&e->process, argv, o->environment, e->out, o->files);
+    if (o->activated_count > 0)
+        process_start_activated(&e->process, argv, o->environment, e->out, o->activated,
+                                o->activated_count);
+    else if (o->followed)
+        process_start_followed(&e->process, argv, o->environment, e->out, o->files);
+    else
+        process_start(&e->process, argv, o->environment, e->out, o->files);
     cr_assert(process_awaits_log(&e->process, " serving ", AWAIT_MS),
               "the edge does not serve; it says:\n%s", process_log(&e->process));
     read_addresses(e);
@@ -86,6 +92,26 @@ const char *edge_report(struct edge *e)
         if (has(log, never[i]))
             return strstr(log, never[i]);
     return NULL;
+}
+
+pid_t edge_next(struct edge *e)
+{
+    const char *at = process_log(&e->process), *next;
+    pid_t pid = 0;
+
+    while ((next = strstr(at, " upgraded pid=")) != NULL) {
+        at = next + strlen(" upgraded pid=");
+        pid = (pid_t)strtol(at, NULL, 10);
+    }
+    return pid;
+}
+
+void edge_follow(struct edge *e)
+{
+    int code = process_wait(&e->process, 20000);
+
+    cr_assert_eq(code, 0, "the old process ended with %d (-1: still runs, 1000 + signal)", code);
+    process_follow(&e->process, edge_next(e));
 }
 
 void edge_stop(struct edge *e)

@@ -23,6 +23,10 @@ struct edge_options {
     unsigned files;              /* limit of descriptors; 0: ours */
     bool bare;                   /* neither --listen nor --admin nor --workers: flags say all */
     bool unready;                /* do not wait for /readyz */
+    bool followed;               /* another may follow it, see process.h */
+    const char *program;         /* NULL: edge_program() */
+    int activated[4];            /* listening sockets, as systemd hands them over; see process.h */
+    unsigned activated_count;
 };
 
 const char *edge_program(void); /* USHER_BIN, else build/usher */
@@ -30,6 +34,10 @@ bool edge_has_sanitizer(void);  /* it is slower and bigger then */
 
 /* Returns when it serves (and is ready, unless told otherwise). `dir`: for its output. */
 void edge_start(struct edge *e, const char *dir, const struct edge_options *o);
+/* The old process has handed over to another and ends: it must end well. The new one is meant from now on. */
+void edge_follow(struct edge *e);
+/* The number in the log's last ` upgraded pid=`. */
+pid_t edge_next(struct edge *e);
 /* SIGTERM, and asserts that it ends well: exit 0, no sanitizer's report. */
 void edge_stop(struct edge *e);
 void edge_free(struct edge *e);

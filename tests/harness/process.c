@@ -69,24 +69,54 @@ static char **whole_environment(const char *const more[])
     return env;
 }
 
-static void become(const char *const argv[], char **env, const char *out, int err, unsigned files)
+/* What a program is started with. */
+struct setting {
+    const char *out;
+    unsigned files;
+    bool followed;
+    const int *fds; /* to be 3, 4, ... */
+    unsigned fd_count;
+};
+
+/* As 3, 4, ...: first out of each other's way. The number of this process is written where its
+ * environment has room for it. */
+static void take_descriptors(const struct setting *how, char **env)
 {
-    struct rlimit limit = { files, files };
+    int away[16];
+
+    for (unsigned i = 0; i < how->fd_count; i++)
+        away[i] = fcntl(how->fds[i], F_DUPFD_CLOEXEC, 3 + (int)how->fd_count);
+    for (unsigned i = 0; i < how->fd_count; i++)
+        if (dup2(away[i], 3 + (int)i) < 0)
+            _exit(126);
+    for (; *env != NULL; env++)
+        if (strncmp(*env, "LISTEN_PID=?", 12) == 0)
+            sprintf(*env, "LISTEN_PID=%d", (int)getpid());
+}
+
+static void become(const char *const argv[], char **env, int err, const struct setting *how)
+{
+    struct rlimit limit = { how->files, how->files };
+    const char *out = how->out;
     int fd = open(out != NULL ? out : "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0600);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (files > 0)
+    if (how->followed)
+        setpgid(0, 0);
+    if (how->files > 0)
         setrlimit(RLIMIT_NOFILE, &limit);
     if (fd < 0 || dup2(fd, 1) < 0 || dup2(err, 2) < 0)
         _exit(126);
     close(fd);
+    if (how->fd_count > 0)
+        take_descriptors(how, env);
     execve(argv[0], (char *const *)(uintptr_t)argv, env);
     execvpe(argv[0], (char *const *)(uintptr_t)argv, env);
     _exit(127);
 }
 
-void process_start(struct process *p, const char *const argv[], const char *const environment[],
-                   const char *out, unsigned files)
+static void start(struct process *p, const char *const argv[], const char *const environment[],
+                  const struct setting *how)
 {
     char **env = whole_environment(environment);
     sigset_t none, before;
@@ -101,7 +131,7 @@ void process_start(struct process *p, const char *const argv[], const char *cons
     pthread_sigmask(SIG_SETMASK, &none, &before);
     p->pid = fork();
     if (p->pid == 0)
-        become(argv, env, out, err[1], files);
+        become(argv, env, err[1], how);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(err[1]);
     cr_assert_gt(p->pid, 0, "fork: %s", strerror(errno));
@@ -109,6 +139,82 @@ void process_start(struct process *p, const char *const argv[], const char *cons
     p->running = true;
     if (pthread_create(&p->reader, NULL, read_log, p) != 0)
         abort();
+}
+
+void process_start(struct process *p, const char *const argv[], const char *const environment[],
+                   const char *out, unsigned files)
+{
+    start(p, argv, environment, &(struct setting){ .out = out, .files = files });
+}
+
+/* Waits, as a process of its own, for the end of the test's. */
+static void watch_group(pid_t group, int end)
+{
+    char byte;
+
+    if (end != 3)
+        dup2(end, 3);
+    close_range(4, ~0u, 0);
+    while (read(3, &byte, 1) < 0 && errno == EINTR)
+        continue;
+    kill(-group, SIGKILL);
+    _exit(0);
+}
+
+static void start_followed(struct process *p, const char *const argv[],
+                           const char *const environment[], const struct setting *how)
+{
+    int ends[2];
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    start(p, argv, environment, how);
+    setpgid(p->pid, p->pid); /* whoever of the two comes first */
+    p->group = p->pid;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        abort();
+    p->watch = fork();
+    if (p->watch == 0)
+        watch_group(p->group, (close(ends[1]), ends[0]));
+    close(ends[0]);
+    p->watch_pipe = ends[1];
+}
+
+void process_start_followed(struct process *p, const char *const argv[],
+                            const char *const environment[], const char *out, unsigned files)
+{
+    start_followed(p, argv, environment,
+                   &(struct setting){ .out = out, .files = files, .followed = true });
+}
+
+void process_start_activated(struct process *p, const char *const argv[],
+                             const char *const environment[], const char *out, const int fds[],
+                             unsigned count)
+{
+    const char *more[16] = { kept_format("LISTEN_FDS=%u", count),
+                             kept_format("LISTEN_PID=?           ") };
+    unsigned n = 2;
+
+    while (environment != NULL && n < 15 && *environment != NULL)
+        more[n++] = *environment++;
+    start_followed(
+        p, argv, more,
+        &(struct setting){ .out = out, .followed = true, .fds = fds, .fd_count = count });
+}
+
+void process_follow(struct process *p, pid_t next)
+{
+    cr_assert(!p->running, "the process before it still runs");
+    p->pid = next;
+    p->running = true;
+}
+
+static void end_group(struct process *p)
+{
+    kill(-p->group, SIGKILL);
+    close(p->watch_pipe);
+    waitpid(p->watch, NULL, 0);
+    while (waitpid(-p->group, NULL, 0) > 0)
+        continue;
 }
 
 void process_signal(struct process *p, int signal)
@@ -152,6 +258,8 @@ void process_free(struct process *p)
     if (p->pid == 0)
         return;
     process_kill(p);
+    if (p->group != 0)
+        end_group(p);
     pthread_join(p->reader, NULL);
     close(p->fd);
     free(p->log);

@@ -19,6 +19,9 @@ struct process {
     char *log; /* all it has written to standard error */
     size_t log_len, log_room;
     bool log_ended;
+    pid_t group; /* of it and those that follow it; 0: none do */
+    pid_t watch; /* ends the group when the test dies */
+    int watch_pipe;
 };
 
 #define PROCESS_STILL_RUNS (-1)
@@ -28,6 +31,16 @@ struct process {
  * with us. */
 void process_start(struct process *p, const char *const argv[], const char *const environment[],
                    const char *out, unsigned files);
+/* The same, for one that starts another in its place: these, too, die with us, say what they say to the
+ * same log, and are ours to wait for. */
+void process_start_followed(struct process *p, const char *const argv[],
+                            const char *const environment[], const char *out, unsigned files);
+/* That, as systemd does it: these are its descriptors 3, 4, ..., and LISTEN_FDS and LISTEN_PID say so. */
+void process_start_activated(struct process *p, const char *const argv[],
+                             const char *const environment[], const char *out, const int fds[],
+                             unsigned count);
+/* Its own process has ended (with what process_wait said); the one that followed it is meant from now on. */
+void process_follow(struct process *p, pid_t next);
 void process_signal(struct process *p, int signal);
 /* Exit code, 1000 + signal, or PROCESS_STILL_RUNS after `ms`. */
 int process_wait(struct process *p, unsigned ms);

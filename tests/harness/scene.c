@@ -40,6 +40,8 @@ void scene_start_with(struct scene *s, const struct scene_options *o)
     s->options.files = o->files;
     s->options.redis = redis_url(s, o);
     s->options.unready = o->unready || o->without_redis;
+    s->options.followed = o->followed;
+    s->options.program = o->program;
     if (!o->without_edge)
         scene_edge_start(s);
 }

@@ -38,10 +38,12 @@ struct scene_options {
     const char *flags[40];
     const char *environment[12];
     unsigned workers, files;
-    bool without_redis; /* it is not started; scene_redis_start does */
-    bool without_edge;  /* scene_edge_start starts it */
-    bool tcp;           /* the edge reaches Redis by TCP */
-    bool unready;       /* do not wait for /readyz */
+    bool without_redis;  /* it is not started; scene_redis_start does */
+    bool without_edge;   /* scene_edge_start starts it */
+    bool tcp;            /* the edge reaches Redis by TCP */
+    bool unready;        /* do not wait for /readyz */
+    bool followed;       /* the edge may be followed by another, see edge.h */
+    const char *program; /* of the edge; NULL: edge_program() */
     const char *password;
     unsigned db;
 };

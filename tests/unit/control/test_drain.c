@@ -12,14 +12,16 @@ struct stage {
     struct settings settings;
     struct drain drain;
     unsigned told, over, left;
+    bool handed_over;
     uint64_t told_at, over_at;
 };
 
-static void on_tell(void *owner)
+static void on_tell(void *owner, bool handed_over)
 {
     struct stage *s = owner;
 
     s->told++;
+    s->handed_over = handed_over;
     s->told_at = loop_now_ms(&s->loop);
 }
 
@@ -99,6 +101,21 @@ Test(drain, the_wait_comes_first)
     cr_assert_eq(s.over, 1);
     cr_assert_eq(s.left, 2, "no worker said it was done");
     cr_assert_geq(s.over_at - s.told_at, 50);
+    stage_close(&s);
+}
+
+Test(drain, what_is_handed_over_waits_for_nobody)
+{
+    struct stage s;
+
+    stage_open(&s, 60000, 60000);
+    drain_hand_over(&s.drain);
+    cr_assert(drain_is_on(&s.drain));
+    cr_assert_eq(s.told, 1);
+    cr_assert(s.handed_over);
+    drain_worker_done(&s.drain);
+    drain_worker_done(&s.drain);
+    cr_assert_eq(s.over, 1);
     stage_close(&s);
 }
 

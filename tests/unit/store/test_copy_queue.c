@@ -63,7 +63,12 @@ static struct copy_status status_of(struct side *s)
 
 static void open_side(struct side *s)
 {
-    struct copy_events events = { s, on_opened, on_failed, on_behind, on_answered, on_walked };
+    struct copy_events events = { .owner = s,
+                                  .opened = on_opened,
+                                  .failed = on_failed,
+                                  .behind = on_behind,
+                                  .answered = on_answered,
+                                  .walked = on_walked };
 
     memset(s, 0, sizeof(*s));
     memset(s->value, 'v', sizeof(s->value));
