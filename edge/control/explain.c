@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "control/explain_records.h"
 #include "control/explain_sent.h"
+#include "routing/balance.h"
 #include "routing/compile.h"
 #include "routing/rewrite.h"
 #include "store/keys.h"
@@ -398,7 +399,7 @@ static void explain_endpoints(struct walk *w, const struct service *service)
         explain_add(w->e, endpoints, e);
     }
     w->e->send_proxy = send_proxy[service->policy.send_proxy];
-    w->e->balance = service->policy.balance == BALANCE_RANDOM ? "random" : "round-robin";
+    w->e->balance = balance_word(service->policy.balance);
     if (service->schedule_count == 0)
         ends(w, FAULT_no_endpoint);
 }

@@ -134,6 +134,7 @@ static void recycle(struct exchange *x)
     x->action = NULL;
     x->balanced = NULL;
     x->endpoint = NULL;
+    x->sticks = false;
     x->upstream = NULL;
     x->unrouted = x->request_whole = x->response_begun = false;
     x->retries.tried_count = 0;

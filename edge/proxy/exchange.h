@@ -49,6 +49,7 @@ struct client_side {
 /* One try of an exchange at one endpoint, see attempt.h. */
 struct attempt {
     bool on;
+    struct endpoint_state *counted; /* where it is counted as active; NULL: nowhere */
 };
 
 #define RETRY_TRIED_MOST 4
@@ -115,6 +116,7 @@ struct exchange {
     const struct endpoint *endpoint; /* that was chosen last */
     struct attempt attempt;
     struct retries retries;
+    bool sticks;                /* its client's cookie names the endpoint chosen last */
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */
     enum framing request_framing, response_framing;

@@ -158,6 +158,16 @@ static struct str nth_header(void *owner, struct str name, unsigned n)
     return str_slice(NULL, 0);
 }
 
+struct route_request match_question(const struct exchange *x)
+{
+    return (struct route_request){ .owner = (void *)(uintptr_t)&x->request, /* read alone */
+                                   .header = nth_header,
+                                   .method = parser_method_name(x->request.method),
+                                   .query = x->target.query,
+                                   .client = x->client->client_address(x->session),
+                                   .websocket = x->request.upgrade };
+}
+
 static bool is_raw(const struct exchange *x)
 {
     return SAID(x, path) == PATH_RAW;
@@ -194,12 +204,7 @@ static const struct route *find_route(struct exchange *x)
 {
     struct worker *w = x->w;
     const struct route *route;
-    struct route_request q = { .owner = &x->request,
-                               .header = nth_header,
-                               .method = parser_method_name(x->request.method),
-                               .query = x->target.query,
-                               .client = x->client->client_address(x->session),
-                               .websocket = x->request.upgrade };
+    struct route_request q = match_question(x);
 
     if (is_raw(x) && (route = denied_otherwise(x, &q)) != NULL)
         return route;

@@ -3,7 +3,7 @@
 #define PROXY_MATCH_H
 
 #include "base/fault.h"
-#include "base/str.h"
+#include "routing/route.h"
 
 struct chain;
 struct exchange;
@@ -25,6 +25,9 @@ enum fault match_own(struct exchange *x, const struct exchange *parent, uint32_t
 /* Of a maintenance: seconds for Retry-After; the page, ptr NULL when there is none. */
 uint32_t match_retry_after(const struct exchange *x);
 struct str match_page(const struct exchange *x);
+
+/* The request as rules look at it, but for its path. */
+struct route_request match_question(const struct exchange *x);
 
 /* The path and query as the request's own URL has them: $path and $query of a redirect. */
 struct str match_own_path(const struct exchange *x);

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "net/loop.h"
 #include "proxy/host_cache.h"
+#include "routing/balance.h"
 
 struct retired {
     struct list node;
@@ -190,19 +191,39 @@ void sites_apply(struct sites *s, struct changes *changes)
         changes_free(changes);
 }
 
+static void dump_endpoint(const struct service *service, const struct endpoint *e, struct buf *json)
+{
+    const struct endpoint_options *o = e->options;
+    char text[ENDPOINT_TEXT_SIZE];
+
+    buf_add_text(json, "{\"address\":");
+    buf_add_json(json, str_from(endpoint_text(e, text)));
+    buf_printf(json, ",\"weight\":%u", e->weight);
+    if (o != NULL && o->backup)
+        buf_add_text(json, ",\"backup\":true");
+    if (o != NULL && o->drain)
+        buf_add_text(json, ",\"drain\":true");
+    if (o != NULL && o->zone.len > 0) {
+        buf_add_text(json, ",\"zone\":");
+        buf_add_json(json, o->zone);
+        buf_printf(json, ",\"near\":%s", o->near ? "true" : "false");
+    }
+    if (service->counts_active && e->state != NULL)
+        buf_printf(json, ",\"active\":%u",
+                   atomic_load_explicit(&e->state->active, memory_order_relaxed));
+    buf_add_text(json, "}");
+}
+
 static void dump_service(const struct service *service, uint32_t pins, struct buf *json)
 {
-    char text[ADDRESS_TEXT_SIZE];
-
     buf_add_text(json, "{\"name\":");
     buf_add_json(json, str_from(service->name));
     buf_printf(json, ",\"balance\":\"%s\",\"bad\":%s,\"pins\":%u,\"endpoints\":[",
-               service->policy.balance == BALANCE_RANDOM ? "random" : "round-robin",
-               service->bad ? "true" : "false", pins);
-    for (uint32_t i = 0; i < service->endpoint_count; i++)
-        buf_printf(json, "%s{\"address\":\"%s\",\"weight\":%u}", i ? "," : "",
-                   address_text(&service->endpoints[i].address, text),
-                   service->endpoints[i].weight);
+               balance_word(service->policy.balance), service->bad ? "true" : "false", pins);
+    for (uint32_t i = 0; i < service->endpoint_count; i++) {
+        buf_add_text(json, i ? "," : "");
+        dump_endpoint(service, &service->endpoints[i], json);
+    }
     buf_add_text(json, "]}");
 }
 

@@ -1,27 +1,529 @@
-/* balance.c -- takes the next endpoint off a service's rota, or any one by weight.
+/* balance.c -- which endpoint is next: off the rota, by lot, by load or by a hash; and who is considered
+ * when some are out.
+ *
+ * In two parts. Most requests find their endpoint at once: the next on the rota, or one drawn by
+ * weight, is available. Else all are looked at: which of them count (this zone's, all, backups, or in
+ * a panic everyone), and the choice is made among these.
  *
  * Owns:    nothing; the cursor is its worker's.
  * Thread:  any.
- * Used by: proxy/exchange.c.
- * Not here: the rota (schedule.c); health (a later room). */
+ * Used by: proxy/choose.c, control/explain.c.
+ * Not here: the rota (schedule.c); what is known of endpoints (availability.h). */
 #include "routing/balance.h"
 
-const struct endpoint *balance_choose(const struct service *service, uint32_t *cursor,
-                                      struct random *random)
-{
-    uint32_t place;
+#include <math.h>
 
-    if (service->schedule_count == 0)
-        return NULL;
-    if (service->schedule_count ==
-        1) /* without a look at the cursor: with many hosts it is far away */
-        return &service->endpoints[service->schedule[0]];
-    if (service->policy.balance == BALANCE_RANDOM) {
-        place = (uint32_t)random_below(random, service->schedule_count);
-    } else {
-        /* The cursor outlives a service's versions, which may be shorter. */
-        place = *cursor < service->schedule_count ? *cursor : *cursor % service->schedule_count;
-        *cursor = place + 1;
+#include "base/checksum.h"
+#include "routing/record.h"
+
+#define WALK_MOST 64   /* places of the rota passed over before it is left to chance */
+#define RISE_STEPS 256 /* of a weight that is rising */
+#define RISE_FIRST 26  /* it begins at about a tenth */
+
+/* --- parts of both --- */
+
+static uint64_t mixed(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Since when it is one of those that get requests; 0: always. */
+static uint64_t rising_from(const struct endpoint_state *state)
+{
+    uint64_t from = atomic_load_explicit(&state->added_ms, memory_order_relaxed);
+    uint64_t up = atomic_load_explicit(&state->up_ms, memory_order_relaxed);
+    uint64_t back = atomic_load_explicit(&state->outlier.until_ms, memory_order_relaxed);
+
+    if (from < up)
+        from = up;
+    return from < back ? back : from;
+}
+
+/* How much of its weight it has already, of RISE_STEPS. */
+static uint32_t risen(const struct balance_request *r, const struct endpoint *e)
+{
+    uint32_t over_ms = r->service->policy.slow_start_ms;
+    uint64_t from, passed;
+
+    if (over_ms == 0 || e->state == NULL)
+        return RISE_STEPS;
+    from = rising_from(e->state);
+    if (from == 0 || r->now_ms >= from + over_ms)
+        return RISE_STEPS;
+    passed = r->now_ms > from ? r->now_ms - from : 0;
+    return RISE_FIRST + (uint32_t)(passed * (RISE_STEPS - RISE_FIRST) / over_ms);
+}
+
+/* Does one that is rising take this turn? */
+static bool takes_turn(const struct balance_request *r, const struct endpoint *e)
+{
+    uint32_t share;
+
+    if (r->service->policy.slow_start_ms == 0)
+        return true;
+    share = risen(r, e);
+    return share >= RISE_STEPS || random_below(r->random, RISE_STEPS) < share;
+}
+
+static bool was_tried(const struct balance_request *r, const struct endpoint *e)
+{
+    for (uint32_t i = 0; i < r->tried_count; i++)
+        if (r->tried[i] == e)
+            return true;
+    return false;
+}
+
+static bool is_free(const struct balance_request *r, const struct endpoint *e)
+{
+    return endpoint_is_out(e, r->now_ms) == PASSED_NOT && !was_tried(r, e);
+}
+
+static uint32_t active(const struct endpoint *e)
+{
+    return e->state != NULL ? atomic_load_explicit(&e->state->active, memory_order_relaxed) : 0;
+}
+
+/* Has `a`, of weight `wa`, less to do than `b`? */
+static bool is_less_loaded(const struct endpoint *a, uint64_t wa, const struct endpoint *b,
+                           uint64_t wb)
+{
+    return active(a) * wb < active(b) * wa;
+}
+
+/* --- at once --- */
+
+static const struct endpoint *place(const struct service *s, uint32_t at)
+{
+    return &s->endpoints[s->schedule[at]];
+}
+
+/* The cursor outlives a service's versions, whose rotas may be shorter. */
+static uint32_t cursor_place(const struct balance_request *r, const struct rota *rota)
+{
+    return *r->cursor < rota->count ? *r->cursor : *r->cursor % rota->count;
+}
+
+static const struct endpoint *next_at_once(const struct balance_request *r)
+{
+    const struct rota *rota = &r->service->rotas[ROTA_FIRST];
+    const struct endpoint *e;
+    uint32_t at;
+
+    if (rota->count == 1) { /* without a look at the cursor: with many hosts it is far away */
+        e = place(r->service, 0);
+        return is_free(r, e) ? e : NULL;
     }
-    return &service->endpoints[service->schedule[place]];
+    if (rota->count == 0)
+        return NULL;
+    at = cursor_place(r, rota);
+    e = place(r->service, at);
+    if (!is_free(r, e) || !takes_turn(r, e))
+        return NULL;
+    *r->cursor = at + 1;
+    return e;
+}
+
+static const struct endpoint *drawn(const struct balance_request *r)
+{
+    const struct rota *rota = &r->service->rotas[ROTA_FIRST];
+    const struct endpoint *e;
+
+    if (rota->count == 0)
+        return NULL;
+    e = place(r->service, (uint32_t)random_below(r->random, rota->count));
+    return is_free(r, e) && takes_turn(r, e) ? e : NULL;
+}
+
+static const struct endpoint *better_of_two(const struct balance_request *r)
+{
+    const struct endpoint *a = drawn(r), *b = drawn(r);
+
+    if (a == b && a != NULL && r->service->endpoint_count > 1)
+        b = drawn(r);
+    if (a == NULL || b == NULL)
+        return NULL;
+    return is_less_loaded(b, b->weight, a, a->weight) ? b : a;
+}
+
+/* --- all of them looked at --- */
+
+struct view {
+    uint8_t out[RECORD_ENDPOINTS_MAX];      /* enum passed_over */
+    uint32_t weights[RECORD_ENDPOINTS_MAX]; /* of those considered, in RISE_STEPS; else 0 */
+    uint64_t total;                         /* of these weights */
+    struct {
+        uint64_t weight, healthy, free;
+    } sums[ROTAS];
+    bool panic;
+    unsigned rotas;      /* 1 << each that is considered */
+    enum rota_kind turn; /* whose turns they take; ROTAS: left to chance */
+};
+
+static bool is_healthy(enum passed_over out)
+{
+    return out != PASSED_HEALTH && out != PASSED_EJECTED && out != PASSED_BREAKER;
+}
+
+static enum passed_over why_out(const struct balance_request *r, const struct endpoint *e)
+{
+    enum passed_over out;
+
+    if (endpoint_weight(e) == 0)
+        return e->weight > 0 ? PASSED_DRAIN : PASSED_WEIGHT;
+    out = endpoint_is_out(e, r->now_ms);
+    return out == PASSED_NOT && was_tried(r, e) ? PASSED_TRIED : out;
+}
+
+/* So little is healthy, and no backup, that it is rather the checks that are wrong. */
+static bool is_panic(const struct balance_request *r, const struct view *v)
+{
+    uint64_t all = v->sums[ROTA_FIRST].weight + v->sums[ROTA_FAR].weight;
+    uint64_t healthy = v->sums[ROTA_FIRST].healthy + v->sums[ROTA_FAR].healthy;
+
+    return v->sums[ROTA_BACKUP].healthy == 0 &&
+           healthy * 100 < service_panic(&r->service->policy) * all;
+}
+
+static void look_at_all(const struct balance_request *r, struct view *v)
+{
+    const struct service *s = r->service;
+
+    memset(v->sums, 0, sizeof(v->sums));
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+        enum rota_kind rota = endpoint_rota(s, e);
+        enum passed_over out = why_out(r, e);
+        uint32_t weight = endpoint_weight(e);
+
+        v->out[i] = (uint8_t)out;
+        v->sums[rota].weight += weight;
+        v->sums[rota].healthy += is_healthy(out) ? weight : 0;
+        v->sums[rota].free += out == PASSED_NOT ? weight : 0;
+    }
+    v->panic = is_panic(r, v);
+}
+
+static bool is_in(const struct view *v, const struct service *s, uint32_t i)
+{
+    const struct endpoint *e = &s->endpoints[i];
+    enum passed_over out = (enum passed_over)v->out[i];
+
+    if (endpoint_weight(e) == 0 || (v->rotas & 1u << endpoint_rota(s, e)) == 0)
+        return false;
+    return out == PASSED_NOT || (v->panic && (out == PASSED_HEALTH || out == PASSED_EJECTED));
+}
+
+static void weigh(const struct balance_request *r, struct view *v)
+{
+    v->total = 0;
+    for (uint32_t i = 0; i < r->service->endpoint_count; i++) {
+        const struct endpoint *e = &r->service->endpoints[i];
+
+        v->weights[i] = is_in(v, r->service, i) ? e->weight * risen(r, e) : 0;
+        v->total += v->weights[i];
+    }
+}
+
+/* --- one of those that have a weight --- */
+
+static uint32_t by_lot(const struct balance_request *r, const struct view *v)
+{
+    uint64_t at = random_below(r->random, v->total);
+    uint32_t i = 0;
+
+    while (at >= v->weights[i])
+        at -= v->weights[i++];
+    return i;
+}
+
+static uint32_t by_turn(const struct balance_request *r, const struct view *v)
+{
+    const struct service *s = r->service;
+    const struct rota *rota = v->turn < ROTAS ? &s->rotas[v->turn] : NULL;
+    uint32_t from;
+
+    if (rota == NULL || rota->count == 0)
+        return by_lot(r, v);
+    from = cursor_place(r, rota);
+    for (uint32_t k = 0; k < rota->count && k < WALK_MOST; k++) {
+        uint32_t at = (from + k) % rota->count, i = s->schedule[rota->from + at];
+
+        if (v->weights[i] == 0 || !takes_turn(r, &s->endpoints[i]))
+            continue;
+        *r->cursor = at + 1; /* past those passed over: their turns go to all the others */
+        return i;
+    }
+    *r->cursor = (from + WALK_MOST) % rota->count;
+    return by_lot(r, v);
+}
+
+static uint32_t by_two_lots(const struct balance_request *r, const struct view *v)
+{
+    const struct endpoint *all = r->service->endpoints;
+    uint32_t a = by_lot(r, v), b = by_lot(r, v);
+
+    if (a == b)
+        b = by_lot(r, v);
+    return is_less_loaded(&all[b], v->weights[b], &all[a], v->weights[a]) ? b : a;
+}
+
+/* Where several have the least to do: whose turn it is, if it is one of them. */
+static uint32_t by_load(const struct balance_request *r, const struct view *v)
+{
+    const struct endpoint *all = r->service->endpoints;
+    uint32_t count = r->service->endpoint_count, first = by_turn(r, v), least = first;
+
+    for (uint32_t k = 1; k < count; k++) {
+        uint32_t i = (first + k) % count;
+
+        if (v->weights[i] > 0 &&
+            is_less_loaded(&all[i], v->weights[i], &all[least], v->weights[least]))
+            least = i;
+    }
+    return least;
+}
+
+/* Its share of all that is under way, and somewhat more (hash_bound), is reached. */
+static bool is_at_bound(const struct balance_request *r, const struct view *v, uint32_t i,
+                        uint64_t all_active)
+{
+    uint64_t bound = r->service->policy.hash_bound;
+
+    return bound > 0 && (uint64_t)active(&r->service->endpoints[i]) * 100 * v->total >=
+                            bound * (all_active + 1) * v->weights[i];
+}
+
+/* Rendezvous: each endpoint draws a number for this hash, the best has it. So a key moves only when
+ * its endpoint goes, or to one that is new; and shares are as the weights say: the number is one of
+ * an exponential distribution whose rate is the weight. */
+static uint32_t by_hash(const struct balance_request *r, const struct view *v)
+{
+    const struct service *s = r->service;
+    uint32_t best = UINT32_MAX;
+    uint64_t all_active = 0;
+    double least = INFINITY;
+
+    for (uint32_t i = 0; s->policy.hash_bound > 0 && i < s->endpoint_count; i++)
+        all_active += v->weights[i] > 0 ? active(&s->endpoints[i]) : 0;
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        double drawn_number;
+
+        if (v->weights[i] == 0 || is_at_bound(r, v, i, all_active))
+            continue;
+        drawn_number = -log(((double)(mixed(s->prints[i] ^ r->hash) >> 11) + 0.5) * 0x1p-53);
+        drawn_number /= v->weights[i];
+        if (drawn_number < least) {
+            least = drawn_number;
+            best = i;
+        }
+    }
+    return best != UINT32_MAX ? best : by_lot(r, v);
+}
+
+static uint32_t pick(const struct balance_request *r, const struct view *v)
+{
+    switch (r->service->policy.balance) {
+    case BALANCE_ROUND_ROBIN:
+        return by_turn(r, v);
+    case BALANCE_RANDOM:
+        break;
+    case BALANCE_RANDOM_TWO:
+        return by_two_lots(r, v);
+    case BALANCE_LEAST_CONN:
+        return by_load(r, v);
+    case BALANCE_HASH:
+        return by_hash(r, v);
+    }
+    return by_lot(r, v);
+}
+
+/* --- which are considered --- */
+
+/* Is this zone so poor that other zones stand in for those of its endpoints that are out? */
+static bool is_poor(const struct balance_request *r, const struct view *v)
+{
+    uint32_t said = r->service->policy.zone_min, least = said > 0 ? said - 1 : ZONE_MIN;
+
+    return v->sums[ROTA_FIRST].healthy * 100 < least * v->sums[ROTA_FIRST].weight;
+}
+
+/* Would this request be that of one which is out? */
+static bool is_of_one_out(const struct balance_request *r, struct view *v)
+{
+    switch (r->service->policy.balance) {
+    case BALANCE_LEAST_CONN:
+        return random_below(r->random, v->sums[ROTA_FIRST].weight) >= v->sums[ROTA_FIRST].healthy;
+    case BALANCE_HASH:
+        for (uint32_t i = 0; i < r->service->endpoint_count; i++) {
+            const struct endpoint *e = &r->service->endpoints[i];
+
+            v->weights[i] = endpoint_rota(r->service, e) == ROTA_FIRST ? endpoint_weight(e) : 0;
+        }
+        return v->out[by_hash(r, v)] != PASSED_NOT;
+    default:
+        return true; /* so it was, or it had been taken at once */
+    }
+}
+
+static void consider(struct view *v, unsigned rotas, enum rota_kind turn)
+{
+    v->rotas = rotas;
+    v->turn = turn;
+}
+
+/* False: nobody. */
+static bool find_considered(const struct balance_request *r, struct view *v)
+{
+    uint64_t near = v->sums[ROTA_FIRST].free, far = v->sums[ROTA_FAR].free;
+
+    if (v->panic)
+        consider(v, 1u << ROTA_FIRST | 1u << ROTA_FAR, far > 0 ? ROTAS : ROTA_FIRST);
+    else if (near > 0 && far > 0 && is_poor(r, v) && is_of_one_out(r, v))
+        consider(v, 1u << ROTA_FAR, ROTAS);
+    else if (near > 0)
+        consider(v, 1u << ROTA_FIRST, ROTA_FIRST);
+    else if (far > 0)
+        consider(v, 1u << ROTA_FAR, ROTA_FAR);
+    else if (v->sums[ROTA_FIRST].healthy + v->sums[ROTA_FAR].healthy == 0)
+        consider(v, 1u << ROTA_BACKUP, ROTA_BACKUP);
+    else
+        consider(v, 0, ROTAS);
+    weigh(r, v);
+    return v->total > 0;
+}
+
+static void refuse(const struct balance_request *r, const struct view *v,
+                   struct balance_refusal *refusal)
+{
+    *refusal = (struct balance_refusal){ .why = PASSED_WEIGHT };
+    for (uint32_t i = 0; i < r->service->endpoint_count; i++)
+        if (v->out[i] > refusal->why && refusal->why != PASSED_FULL)
+            refusal->why = (enum passed_over)v->out[i];
+}
+
+/* Kept out of what most requests go through, for what it puts on the stack. */
+__attribute__((noinline)) static const struct endpoint *choose_among_all(
+    const struct balance_request *r, const struct endpoint *wanted, struct balance_refusal *refusal)
+{
+    struct view v;
+
+    look_at_all(r, &v);
+    if (wanted != NULL && v.panic)
+        return wanted;
+    if (find_considered(r, &v))
+        return &r->service->endpoints[pick(r, &v)];
+    refuse(r, &v, refusal);
+    return NULL;
+}
+
+/* --- those who stick to one --- */
+
+uint64_t balance_sticky_id(const struct service *service, const struct endpoint *e)
+{
+    uint64_t id =
+        mixed(service->prints[e - service->endpoints] + checksum(str_from(service->name)));
+
+    return id != 0 ? id : 1;
+}
+
+static const struct endpoint *find_sticky(const struct balance_request *r)
+{
+    for (uint32_t i = 0; i < r->service->endpoint_count; i++)
+        if (balance_sticky_id(r->service, &r->service->endpoints[i]) == r->sticky)
+            return &r->service->endpoints[i];
+    return NULL;
+}
+
+/* --- the choice --- */
+
+const struct endpoint *balance_choose(const struct balance_request *r,
+                                      struct balance_refusal *refusal)
+{
+    const struct endpoint *e = NULL, *wanted = r->sticky != 0 ? find_sticky(r) : NULL;
+    enum passed_over out;
+
+    if (wanted != NULL && !was_tried(r, wanted)) {
+        out = endpoint_is_out(wanted, r->now_ms);
+        if (out == PASSED_NOT)
+            return wanted;
+        if (out == PASSED_FULL) {
+            *refusal = (struct balance_refusal){ PASSED_FULL, wanted };
+            return NULL;
+        }
+        if (out == PASSED_HEALTH || out == PASSED_EJECTED)
+            return choose_among_all(r, wanted, refusal);
+    }
+    switch (r->service->policy.balance) {
+    case BALANCE_ROUND_ROBIN:
+        e = next_at_once(r);
+        break;
+    case BALANCE_RANDOM:
+        e = drawn(r);
+        break;
+    case BALANCE_RANDOM_TWO:
+        e = better_of_two(r);
+        break;
+    case BALANCE_LEAST_CONN:
+    case BALANCE_HASH:
+        break;
+    }
+    return e != NULL ? e : choose_among_all(r, NULL, refusal);
+}
+
+/* --- told --- */
+
+bool balance_explain(const struct balance_request *r, enum passed_over *out, uint64_t *weights)
+{
+    const struct service *s = r->service;
+    struct view v;
+    bool several;
+
+    look_at_all(r, &v);
+    several = !v.panic && s->has_near && v.sums[ROTA_FIRST].free > 0 && is_poor(r, &v);
+    find_considered(r, &v);
+    if (several)
+        consider(&v, 1u << ROTA_FIRST | 1u << ROTA_FAR, ROTAS);
+    weigh(r, &v);
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        enum rota_kind rota = endpoint_rota(s, &s->endpoints[i]);
+
+        weights[i] = v.weights[i];
+        out[i] = (enum passed_over)v.out[i];
+        if (v.weights[i] > 0)
+            out[i] = PASSED_NOT;
+        else if (out[i] == PASSED_NOT)
+            out[i] = rota == ROTA_BACKUP ? PASSED_BACKUP : PASSED_ZONE;
+    }
+    return v.panic;
+}
+
+const char *balance_word(enum balance balance)
+{
+    static const char *const words[] = { [BALANCE_ROUND_ROBIN] = "round-robin",
+                                         [BALANCE_RANDOM] = "random",
+                                         [BALANCE_RANDOM_TWO] = "random-two",
+                                         [BALANCE_LEAST_CONN] = "least-conn",
+                                         [BALANCE_HASH] = "hash" };
+
+    return words[balance];
+}
+
+const char *passed_over_text(enum passed_over why)
+{
+    static const char *const texts[PASSED_KINDS] = {
+        [PASSED_NOT] = "",
+        [PASSED_WEIGHT] = "weight 0: takes no new requests",
+        [PASSED_DRAIN] = "drain: takes no new clients",
+        [PASSED_BACKUP] = "backup: used when no other is available",
+        [PASSED_ZONE] = "another zone: enough of this edge's own is healthy",
+        [PASSED_HEALTH] = "its health checks fail",
+        [PASSED_EJECTED] = "ejected: its answers were bad",
+        [PASSED_BREAKER] = "its circuit is broken",
+        [PASSED_FULL] = "full: max_conns is reached",
+        [PASSED_TRIED] = "tried already",
+    };
+
+    return texts[why];
 }

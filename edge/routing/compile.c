@@ -17,7 +17,7 @@ struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
     static const struct service_policy none;
     const struct service_policy *said = policy != NULL ? policy : &none;
     size_t bytes = part_rounded(sizeof(struct service)) + policy_bytes(said) +
-                   endpoints_bytes(endpoints, count);
+                   endpoints_bytes(endpoints, count) + prints_bytes(said, count);
     struct service *service = check_alloc(bytes);
     char *rest = (char *)service + part_rounded(sizeof(*service));
 
@@ -28,6 +28,10 @@ struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
     copy_name(service->name, sizeof(service->name), name);
     lay_policy(&service->policy, said, &rest);
     lay_endpoints(service, endpoints, count, &rest);
+    lay_prints(service, &rest);
+    service->counts_active = said->balance == BALANCE_RANDOM_TWO ||
+                             said->balance == BALANCE_LEAST_CONN ||
+                             (said->balance == BALANCE_HASH && said->hash_bound > 0);
     return service;
 }
 

@@ -6,17 +6,20 @@
  * Not here: the order of endpoints (schedule.c). */
 #include "routing/compile_parts.h"
 
+#include "base/checksum.h"
 #include "routing/schedule.h"
 
 /* Where the texts (struct str) of a structure stand, which are copied along with it. */
 #define TEXTS_END SIZE_MAX
-static const size_t policy_texts[] = { TEXTS_END };
-static const size_t option_texts[] = { TEXTS_END };
 static const size_t health_texts[] = {
     offsetof(struct health_policy, path), offsetof(struct health_policy, method),
     offsetof(struct health_policy, host), offsetof(struct health_policy, status),
     offsetof(struct health_policy, body), TEXTS_END,
 };
+#define POLICY(text) offsetof(struct service_policy, text)
+#define OPTION(text) offsetof(struct endpoint_options, text)
+static const size_t policy_texts[] = { POLICY(hash_name), POLICY(sticky), TEXTS_END };
+static const size_t option_texts[] = { OPTION(zone), TEXTS_END };
 
 static size_t texts_bytes(const void *from, const size_t *texts)
 {
@@ -110,11 +113,36 @@ void lay_endpoints(struct service *service, const struct endpoint *endpoints, ui
         copy[i].options = lay_options(endpoints[i].options, rest);
         copy[i].state = NULL; /* states_attach finds it */
     }
-    schedule_fill(copy, count, places, schedule);
     service->endpoint_count = count;
     service->schedule_count = schedule;
     service->endpoints = copy;
     service->schedule = places;
+    service_arrange(service, STR(""));
+}
+
+/* --- what balancing needs beside them --- */
+
+static bool needs_prints(const struct service_policy *policy)
+{
+    return policy->balance == BALANCE_HASH || policy->sticky.len > 0;
+}
+
+size_t prints_bytes(const struct service_policy *policy, uint32_t count)
+{
+    return needs_prints(policy) ? part_rounded(count * sizeof(uint64_t)) : 0;
+}
+
+void lay_prints(struct service *service, char **rest)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    uint64_t *prints;
+
+    if (!needs_prints(&service->policy))
+        return;
+    prints = part_room(rest, service->endpoint_count * sizeof(*prints));
+    for (uint32_t i = 0; i < service->endpoint_count; i++)
+        prints[i] = checksum(str_from(endpoint_text(&service->endpoints[i], text)));
+    service->prints = prints;
 }
 
 /* --- actions --- */

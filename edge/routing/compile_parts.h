@@ -64,6 +64,10 @@ size_t endpoints_bytes(const struct endpoint *endpoints, uint32_t count);
 void lay_endpoints(struct service *service, const struct endpoint *endpoints, uint32_t count,
                    char **rest);
 
+/* The prints of a service's endpoints, where its policy needs them; once both are laid out. */
+size_t prints_bytes(const struct service_policy *policy, uint32_t count);
+void lay_prints(struct service *service, char **rest);
+
 size_t action_bytes(const struct rule_action *action, const struct record_names *names);
 void lay_action(struct action *to, const struct rule_action *from, const struct record_names *names,
                 const uint32_t *slots, char **rest);

@@ -35,6 +35,8 @@ struct endpoint_state {
     struct state state; /* first */
 
     /* balancing */
+    atomic_uint active;        /* attempts under way, on all workers: service.counts_active */
+    _Atomic uint64_t added_ms; /* to a service that was there before; 0: with it */
 
     /* health checks (routing/health.h), in ms as loop_now_ms has them. Control's: */
     _Atomic uint64_t down_ms; /* its checks fail since; 0: it is up, or nothing is known */

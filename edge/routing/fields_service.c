@@ -13,11 +13,13 @@
 
 bool parse_service_balance(struct str text, struct record_fields *fields, const char **expected)
 {
-    static const char *const words[] = { "round-robin", "random" };
-    unsigned number = field_word(text, 2, words);
+    static const char *const words[] = { "round-robin", "random", "random-two", "least-conn",
+                                         "hash" };
+    unsigned number = field_word(text, 5, words);
 
     (void)expected;
-    fields->policy.balance = number == 2 ? BALANCE_RANDOM : BALANCE_ROUND_ROBIN;
+    if (number != 0)
+        fields->policy.balance = (enum balance)(number - 1);
     return number != 0;
 }
 

@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  control (pure: any would do).
- * Used by: compile.c.
+ * Used by: compile_parts.c; store/objects.c and control/explain.c, which know the zone.
  * Not here: choosing from it (balance.c). */
 #include "routing/schedule.h"
 
@@ -33,21 +33,22 @@ static uint64_t divided_sum(const struct endpoint *endpoints, uint32_t count, ui
 
     *divisor = 0;
     for (uint32_t i = 0; i < count; i++) {
-        *divisor = common_divisor(endpoints[i].weight, *divisor);
-        sum += endpoints[i].weight;
+        *divisor = common_divisor(endpoint_weight(&endpoints[i]), *divisor);
+        sum += endpoint_weight(&endpoints[i]);
     }
     return *divisor ? sum / *divisor : 0;
 }
 
 static uint32_t places_of(const struct endpoint *e, uint32_t divisor, uint64_t sum)
 {
+    uint32_t weight = endpoint_weight(e);
     uint64_t share;
 
-    if (e->weight == 0)
+    if (weight == 0)
         return 0;
     if (sum <= SCHEDULE_MOST)
-        return e->weight / divisor;
-    share = (uint64_t)e->weight / divisor * (SCHEDULE_MOST / 2) / sum;
+        return weight / divisor;
+    share = (uint64_t)weight / divisor * (SCHEDULE_MOST / 2) / sum;
     return share ? (uint32_t)share : 1;
 }
 
@@ -70,26 +71,66 @@ static int by_time(const void *a, const void *b)
     return (int)x->endpoint - (int)y->endpoint;
 }
 
-void schedule_fill(const struct endpoint *endpoints, uint32_t count, uint16_t *places,
-                   uint32_t place_count)
+/* One part of the rota, from place `from` on. */
+static void fill_rota(struct service *s, enum rota_kind kind, uint32_t from, struct turn *turns)
 {
     uint32_t divisor, n = 0;
-    uint64_t sum = divided_sum(endpoints, count, &divisor);
-    struct turn *turns;
+    uint64_t sum = divided_sum(s->endpoints, s->endpoint_count, &divisor);
+    uint16_t *places = (uint16_t *)(uintptr_t)s->schedule + from; /* not published yet */
 
-    if (place_count == 0)
-        return;
-    turns = check_alloc(place_count * sizeof(*turns));
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t own = places_of(&endpoints[i], divisor, sum);
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+        uint32_t own = endpoint_rota(s, e) == kind ? places_of(e, divisor, sum) : 0;
 
         /* The k-th of `own` turns in the middle of the k-th of `own` equal parts of the round. */
         for (uint32_t k = 0; k < own; k++)
             turns[n++] = (struct turn){ ((2 * (uint64_t)k + 1) << 32) / own, (uint16_t)i };
     }
-    CHECK(n == place_count);
     qsort(turns, n, sizeof(*turns), by_time);
     for (uint32_t i = 0; i < n; i++)
         places[i] = turns[i].endpoint;
+    s->rotas[kind] = (struct rota){ from, n };
+}
+
+static void find_near(struct service *s, struct str zone)
+{
+    unsigned near = 0, far = 0;
+
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+        struct endpoint_options *o = (struct endpoint_options *)(uintptr_t)e->options;
+        bool is_near = o != NULL && zone.len > 0 && str_equals(o->zone, zone);
+
+        if (o != NULL)
+            o->near = is_near;
+        if (endpoint_weight(e) == 0 || (o != NULL && o->backup && !s->lacks_others))
+            continue;
+        near += is_near;
+        far += !is_near;
+    }
+    s->has_near = near > 0 && far > 0;
+}
+
+void service_arrange(struct service *s, struct str zone)
+{
+    struct turn *turns;
+    uint32_t from = 0;
+
+    s->lacks_others = true;
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+
+        if (endpoint_weight(e) > 0 && (e->options == NULL || !e->options->backup))
+            s->lacks_others = false;
+    }
+    find_near(s, zone);
+    if (s->schedule_count == 0)
+        return;
+    turns = check_alloc(s->schedule_count * sizeof(*turns));
+    for (unsigned kind = 0; kind < ROTAS; kind++) {
+        fill_rota(s, (enum rota_kind)kind, from, turns);
+        from += s->rotas[kind].count;
+    }
+    CHECK(from == s->schedule_count);
     free(turns);
 }

@@ -11,7 +11,9 @@
 #define SCHEDULE_MOST 8192u
 
 uint32_t schedule_count(const struct endpoint *endpoints, uint32_t count);
-void schedule_fill(const struct endpoint *endpoints, uint32_t count, uint16_t *places,
-                   uint32_t place_count);
+
+/* Fills the rota: service->schedule has room for service->schedule_count places. `zone` is this edge's;
+ * len 0: it is in none. Before the service is published. */
+void service_arrange(struct service *service, struct str zone);
 
 #endif

@@ -11,7 +11,15 @@
 #define NAME_MAX_BYTES 63 /* [a-z0-9][a-z0-9._-]{0,62} */
 #define WEIGHT_MAX 1000
 
-enum balance { BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+enum balance {
+    BALANCE_ROUND_ROBIN,
+    BALANCE_RANDOM,
+    BALANCE_RANDOM_TWO, /* of two drawn by weight, the less loaded one */
+    BALANCE_LEAST_CONN, /* the least loaded of all */
+    BALANCE_HASH,       /* the same one for the same client, path, header or cookie */
+};
+
+enum hash_by { HASH_BY_CLIENT, HASH_BY_PATH, HASH_BY_HEADER, HASH_BY_COOKIE };
 
 /* As enum proxy_version (net/proxy_header.h). */
 enum send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
@@ -19,6 +27,12 @@ enum send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 /* What few endpoints have beside their weight: the rows of schema/endpoint.def. */
 struct endpoint_options {
     bool given; /* at least one was */
+
+    /* balancing */
+    bool backup;     /* used when no other is available */
+    bool drain;      /* takes no new clients; those that stick to it stay */
+    bool near;       /* in this edge's own zone: service_arrange */
+    struct str zone; /* ptr NULL: in none */
 };
 
 struct endpoint {
@@ -35,6 +49,24 @@ struct service_policy {
     enum balance balance;
     enum send_proxy send_proxy;         /* what connections to its endpoints begin with */
     const struct health_policy *health; /* NULL: none of its fields was said */
+    enum hash_by hash_by;
+    struct str hash_name;   /* of the header or cookie */
+    uint32_t hash_bound;    /* percent of the mean load that one may have; 0: no bound */
+    struct str sticky;      /* name of the cookie; ptr NULL: clients do not stick */
+    uint32_t slow_start_ms; /* 0: a new endpoint takes its whole share at once */
+    uint32_t zone_min;      /* percent, and one; 0: not said, see balance.h */
+};
+
+/* Parts of a service's rota. */
+enum rota_kind {
+    ROTA_FIRST, /* those in this edge's zone; where there are none, all but backups; else backups */
+    ROTA_FAR,   /* the others, when there are some in the zone */
+    ROTA_BACKUP, /* for when nothing else is available */
+    ROTAS
+};
+
+struct rota {
+    uint32_t from, count; /* places of the schedule */
 };
 
 struct service {
@@ -47,8 +79,27 @@ struct service {
     uint32_t schedule_count;
     struct endpoint *endpoints; /* inside the same allocation; constant once published */
     /* Indexes into endpoints, each as often as its weight says (weights divided by their greatest
-     * common divisor), spread evenly; endpoints of weight 0 do not occur. */
+     * common divisor), spread evenly within each part; those that take no new requests do not
+     * occur. */
     const uint16_t *schedule;
+    struct rota rotas[ROTAS];
+    const uint64_t *prints; /* of each endpoint's name; NULL: nobody needs to know */
+    bool has_near;          /* some are in this edge's zone, and some are not */
+    bool lacks_others;      /* all that take requests are backups */
+    bool counts_active;     /* endpoint_state.active is kept */
 };
+
+/* Does it take new requests at all? */
+static inline uint32_t endpoint_weight(const struct endpoint *e)
+{
+    return e->options != NULL && e->options->drain ? 0 : e->weight;
+}
+
+static inline enum rota_kind endpoint_rota(const struct service *s, const struct endpoint *e)
+{
+    if (e->options != NULL && e->options->backup && !s->lacks_others)
+        return ROTA_BACKUP;
+    return s->has_near && (e->options == NULL || !e->options->near) ? ROTA_FAR : ROTA_FIRST;
+}
 
 #endif

@@ -34,7 +34,7 @@ local tenant_fields = {
     { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
 }
 local service_fields = {
-    { "balance", "word", "round-robin or random" },
+    { "balance", "word", "round-robin, random, random-two, least-conn or hash" },
     { "owner", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters" },
     { "send_proxy", "word", "off, v1 or v2" },
     { "health", "word", "off, tcp or http" },

@@ -24,6 +24,15 @@ static struct service *service_of(const uint32_t *weights, uint32_t count)
     return compile_service((struct slot_ref){ 7, 3 }, STR("web"), false, NULL, endpoints, count);
 }
 
+static const struct endpoint *choose(const struct service *s, uint32_t *cursor,
+                                     struct random *random)
+{
+    struct balance_request r = { .service = s, .cursor = cursor, .random = random };
+    struct balance_refusal refusal;
+
+    return balance_choose(&r, &refusal);
+}
+
 /* The ports, as letters, in the order of the rota. */
 static void expect_rota(const uint32_t *weights, uint32_t count, const char *letters)
 {
@@ -34,7 +43,7 @@ static void expect_rota(const uint32_t *weights, uint32_t count, const char *let
     random_init(&random);
     cr_expect_eq(s->schedule_count, strlen(letters), "%u places", s->schedule_count);
     for (size_t i = 0; letters[i] != '\0'; i++) {
-        const struct endpoint *e = balance_choose(s, &cursor, &random);
+        const struct endpoint *e = choose(s, &cursor, &random);
 
         cr_expect_eq(ntohs(e->address.v4.sin_port) - 1 + 'a', letters[i], "at %zu of %s", i,
                      letters);
@@ -59,7 +68,7 @@ Test(compile, nothing_to_choose_from)
     uint32_t cursor = 5;
 
     random_init(&random);
-    cr_expect_null(balance_choose(s, &cursor, &random));
+    cr_expect_null(choose(s, &cursor, &random));
     object_free(&s->object);
 }
 
@@ -90,7 +99,7 @@ Test(compile, random_keeps_to_weights)
 
     random_init(&random);
     for (unsigned i = 0; i < 10000; i++)
-        first += balance_choose(s, &cursor, &random) == &s->endpoints[0];
+        first += choose(s, &cursor, &random) == &s->endpoints[0];
     cr_expect(first > 8700 && first < 9300, "%u of 10000", first);
     object_free(&s->object);
 }

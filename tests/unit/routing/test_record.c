@@ -126,8 +126,9 @@ Test(record, hashes)
                  "retry_after, page, https, path, timeout, modules");
     expect_field(FAMILY_tenant, "status", "Active",
                  "field status: got \"Active\", expected active, maintenance or suspended");
-    expect_field(FAMILY_service, "balance", "least",
-                 "field balance: got \"least\", expected round-robin or random");
+    expect_field(
+        FAMILY_service, "balance", "least",
+        "field balance: got \"least\", expected round-robin, random, random-two, least-conn or hash");
     expect_field(FAMILY_service, "balance", "random", "");
 }
 
