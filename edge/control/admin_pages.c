@@ -105,6 +105,8 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
                          .store = store_status(c->store),
                          .rounds = c->publisher.rounds,
                          .retired = c->publisher.retired.count,
+                         .bans = c->bans.in_force,
+                         .bans_wrong = c->bans.wrong,
                          .draining = drain_is_on(&c->drain) };
     struct buf body = { 0 };
 

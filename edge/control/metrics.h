@@ -18,6 +18,7 @@ struct metrics {
     uint64_t rounds;      /* published to the workers */
     uint64_t retired;     /* replaced objects that some worker still uses */
     uint64_t log_dropped; /* access log lines */
+    uint64_t bans, bans_wrong;
     bool draining;
 };
 
