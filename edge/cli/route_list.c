@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "routing/compile.h"
 
-struct list {
+struct rule_list {
     struct buf *to;
     const char *indent;
     bool json;
@@ -19,7 +19,7 @@ struct list {
     unsigned written;
 };
 
-static void add_rule(struct list *l, struct str name, struct str text, const char *wrong)
+static void add_rule(struct rule_list *l, struct str name, struct str text, const char *wrong)
 {
     if (l->json) {
         buf_add_text(l->to, l->written > 0 ? ",\n  {\"name\":" : "[\n  {\"name\":");
@@ -40,7 +40,7 @@ static void add_rule(struct list *l, struct str name, struct str text, const cha
     l->written++;
 }
 
-static void add_compiled(struct list *l, struct str tenant, struct record_fields *fields)
+static void add_compiled(struct rule_list *l, struct str tenant, struct record_fields *fields)
 {
     uint32_t *slots = check_alloc((fields->names.count + 1) * sizeof(*slots));
     struct routes *routes = compile_routes((struct slot_ref){ 0 }, tenant, fields, slots);
@@ -57,7 +57,7 @@ static void add_compiled(struct list *l, struct str tenant, struct record_fields
 }
 
 /* One by one, as they stand: no edge takes them as a whole. */
-static void add_refused(const struct module_host *modules, struct list *l, struct str tenant,
+static void add_refused(const struct module_host *modules, struct rule_list *l, struct str tenant,
                         const struct value *value, const struct record_error *whole)
 {
     bool any = false;
@@ -83,7 +83,7 @@ static void add_refused(const struct module_host *modules, struct list *l, struc
 bool route_list(const struct module_host *modules, const struct records *from, struct str tenant,
                 bool json, const char *indent, struct buf *to, const char **why)
 {
-    struct list l = { .to = to, .indent = indent, .json = json };
+    struct rule_list l = { .to = to, .indent = indent, .json = json };
     struct record_fields fields;
     struct record_error error;
     struct value value;

@@ -13,12 +13,14 @@
 #include "control/explain_page.h"
 #include "control/metrics.h"
 #include "control/metrics_modules.h"
+#include "control/tenants_page.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_JSON "application/json"
 #define GATHER_MS 5000
 #define PREFIX_MAX 512
+#define TENANTS_MOST 1000
 
 /* One page that all workers are asked for. */
 struct gather {
@@ -105,8 +107,8 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
                          .store = store_status(c->store),
                          .rounds = c->publisher.rounds,
                          .retired = c->publisher.retired.count,
-                         .bans = c->bans.in_force,
-                         .bans_wrong = c->bans.wrong,
+                         .rates_asked = c->rates.asked,
+                         .rates_away = c->rates.away + c->rates.refused,
                          .draining = drain_is_on(&c->drain) };
     struct buf body = { 0 };
 
@@ -204,6 +206,22 @@ static void write_records(struct control *c, struct admin_exchange *x, struct st
     admin_http_answer(x, 200, TYPE_JSON, &body);
 }
 
+static void write_tenants(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+    char only[PREFIX_MAX], top[16];
+    uint64_t most = TENANTS_MOST;
+
+    if (!query_value(query, STR("only"), only, sizeof(only)) ||
+        !query_value(query, STR("top"), top, sizeof(top)) ||
+        (top[0] != '\0' && !str_to_u64(str_from(top), TENANTS_MOST, &most))) {
+        answer_text(x, 400, "only: a tenant or a host; top: a number up to 1000");
+        return;
+    }
+    tenants_page_write(store_states(c->store), (unsigned)most, str_from(only), &body);
+    admin_http_answer(x, 200, TYPE_JSON, &body);
+}
+
 static void write_upgrade(struct control *c, struct admin_exchange *x, struct str query)
 {
     struct buf body = { 0 };
@@ -243,6 +261,8 @@ static const struct page pages[] = {
     { "/upgrade", write_upgrade, 0, "this process, and how its last upgrade went (SIGUSR2)" },
     { "/dump/store", write_store, 0, "the link to Redis and what is known of its records" },
     { "/dump/records", write_records, 0, "the records themselves; ?prefix=usher:host: for some" },
+    { "/dump/tenants", write_tenants, 0,
+      "tenants with limits: what they take, what they were refused; ?top=20, ?only=acme" },
     { "/dump/workers", NULL, DUMP_WORKER, "each worker: sessions, tables, buffers" },
     { "/dump/hosts", NULL, DUMP_HOSTS, "each worker: the hosts it remembers" },
     { "/dump/services", NULL, DUMP_SERVICES, "each worker: services and their endpoints" },

@@ -3,11 +3,11 @@
 #define CONTROL_CONTROL_STATE_H
 
 #include "control/admin_http.h"
-#include "control/bans.h"
 #include "control/drain.h"
 #include "control/listen.h"
 #include "control/notify.h"
 #include "control/publish.h"
+#include "control/rates.h"
 #include "control/takeover.h"
 #include "control/upgrade.h"
 #include "module_host/registry.h"
@@ -37,9 +37,8 @@ struct control {
 
     struct store *store;
     struct publisher publisher;
-    struct bans bans;
-    uint64_t confirm_later; /* a barrier that waits for the bans before it; 0: none */
     struct drain drain;
+    struct rates rates;
 
     struct listen_fds listen;
     struct takeover takeover;

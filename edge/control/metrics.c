@@ -189,8 +189,6 @@ static void write_workers(const struct metrics *m, struct buf *to)
     for (unsigned i = 0; i < CLIENT_REFUSALS; i++)
         labelled(to, "usher_client_connections_refused_total", "reason", refusals[i],
                  counter_read(&sum->clients_refused[i]));
-    one(to, "usher_bans", "gauge", "Ranges of client addresses that are banned.", m->bans);
-    one(to, "usher_bans_wrong", "gauge", "Keys of usher:ban: that are no range.", m->bans_wrong);
     head(to, "usher_upstream_connections", "gauge", "Connections to endpoints.");
     labelled(to, "usher_upstream_connections", "state", "idle", counter_read(&sum->upstreams_idle));
     labelled(to, "usher_upstream_connections", "state", "busy", counter_read(&sum->upstreams_busy));
@@ -324,6 +322,10 @@ void metrics_write(const struct metrics *m, struct buf *to)
     one(to, "usher_changes_published_total", "counter", "Rounds mailed to the workers.", m->rounds);
     one(to, "usher_objects_retired", "gauge", "Replaced objects that requests still use.",
         m->retired);
+    one(to, "usher_rate_asks_total", "counter",
+        "Questions to Redis for rates that edges share (rps_of cluster).", m->rates_asked);
+    one(to, "usher_rate_asks_away_total", "counter",
+        "Those that were not answered: each edge then holds its share by itself.", m->rates_away);
     one(to, "usher_access_log_dropped_total", "counter",
         "Access log lines dropped: its file or pipe was too slow.", m->log_dropped);
     write_process(to);

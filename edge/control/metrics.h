@@ -15,10 +15,10 @@ struct metrics {
     const struct store_status *store;
     struct copy_status copy;
     unsigned workers;
-    uint64_t rounds;      /* published to the workers */
-    uint64_t retired;     /* replaced objects that some worker still uses */
-    uint64_t log_dropped; /* access log lines */
-    uint64_t bans, bans_wrong;
+    uint64_t rounds;                  /* published to the workers */
+    uint64_t retired;                 /* replaced objects that some worker still uses */
+    uint64_t rates_asked, rates_away; /* of rates.c */
+    uint64_t log_dropped;             /* access log lines */
     bool draining;
 };
 

@@ -18,8 +18,10 @@
 #include "proxy/choose.h"
 #include "proxy/client_address.h"
 #include "proxy/exchange_steps.h"
+#include "proxy/limits.h"
 #include "proxy/match.h"
 #include "proxy/module_run.h"
+#include "proxy/pace.h"
 #include "proxy/reply.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
@@ -90,6 +92,8 @@ void exchange_end(struct exchange *x)
     list_remove(&x->waiter.node);
     if (x->modules != NULL)
         modules_done(x);
+    if (x->limited != NULL)
+        limits_over(x);
     if (!x->client->own) {
         counter_add(&w->counters->requests[x->status / 100], 1);
         counters_latency(w->counters, clock_now_ns() - x->begun_ns);
@@ -112,6 +116,8 @@ static void recycle(struct exchange *x)
     free(x->path_made);
     if (x->modules != NULL)
         modules_recycle(x);
+    if (x->limited != NULL)
+        limits_recycle(x);
     x->head_copy = x->path_copy = x->path_made = NULL;
     if (x->w->spare_count >= SPARE_MOST) {
         head_free(&x->request);
@@ -280,18 +286,34 @@ static enum verdict go(struct exchange *x)
     return ENDED;
 }
 
+static enum verdict matched(struct exchange *x)
+{
+    if (x->modules == NULL || !match_is_sites(x))
+        return go(x);
+    x->step = STEP_MODULES;
+    return MORE;
+}
+
+/* It has waited for its turn. */
+static void go_on(struct exchange *x)
+{
+    if (matched(x) == MORE)
+        exchange_run(x);
+}
+
 static enum verdict match(struct exchange *x)
 {
     enum fault fault = match_request(x);
-    bool has_modules = modules_attach(x);
+    bool has_modules = !limits_is_refusal(fault) && modules_attach(x);
 
     x->unrouted = fault == FAULT_no_route && has_modules; /* its modules may have the answer */
     if (fault != FAULT_NONE && !x->unrouted)
         return fail(x, fault);
-    if (!has_modules || !match_is_sites(x))
-        return go(x);
-    x->step = STEP_MODULES;
-    return MORE;
+    if (x->pace != NULL && pace_holds(x, go_on)) {
+        x->step = STEP_PACE;
+        return WAIT;
+    }
+    return matched(x);
 }
 
 static enum verdict ask_modules(struct exchange *x)
@@ -409,11 +431,17 @@ static const struct {
     const char *name;
     enum verdict (*run)(struct exchange *x);
 } steps[STEP_COUNT] = {
-    [STEP_READ] = { "read", wait },          [STEP_RESOLVE] = { "resolve", resolve },
-    [STEP_MATCH] = { "match", match },       [STEP_MODULES] = { "modules", ask_modules },
-    [STEP_CHOOSE] = { "choose", choose },    [STEP_CONNECT] = { "connect", connect_upstream },
-    [STEP_FORWARD] = { "forward", forward }, [STEP_RELAY] = { "relay", wait },
-    [STEP_ANSWER] = { "answer", answer },    [STEP_ENDED] = { "ended", wait },
+    [STEP_READ] = { "read", wait },
+    [STEP_RESOLVE] = { "resolve", resolve },
+    [STEP_MATCH] = { "match", match },
+    [STEP_PACE] = { "pace", wait },
+    [STEP_MODULES] = { "modules", ask_modules },
+    [STEP_CHOOSE] = { "choose", choose },
+    [STEP_CONNECT] = { "connect", connect_upstream },
+    [STEP_FORWARD] = { "forward", forward },
+    [STEP_RELAY] = { "relay", wait },
+    [STEP_ANSWER] = { "answer", answer },
+    [STEP_ENDED] = { "ended", wait },
 };
 
 void exchange_run(struct exchange *x)
@@ -495,17 +523,14 @@ static enum fault keep_head(struct exchange *x)
 void exchange_start(struct exchange *x)
 {
     enum fault fault = keep_head(x);
-    bool welcome = true;
 
     if (x->believed != 0 && x->head_copy != NULL)
-        welcome = client_believe(x);
+        client_believe(x);
     x->request_whole = x->request.body == BODY_NONE;
     x->step = STEP_RESOLVE;
     if (fault != FAULT_NONE) {
         x->request.keep_alive = false; /* who is wrong here may be wrong about framing, too */
         exchange_fault(x, fault);
-    } else if (!welcome) { /* other clients' requests come over this connection, too: it stays */
-        exchange_fault(x, FAULT_banned);
     } else {
         exchange_run(x);
     }

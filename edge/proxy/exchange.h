@@ -15,6 +15,8 @@ struct worker;
 struct exchange;
 struct upstream;
 struct module_run;
+struct limits_hold;
+struct pace;
 
 /* What an exchange asks of its client's connection. None of these calls back into the exchange
  * before it returns. */
@@ -42,6 +44,8 @@ struct client_side {
     const struct address *(*client_address)(void *session);
     /* From now until the exchange ends, the client is this one: its forwarder says so. */
     void (*set_client)(void *session, const struct address *client);
+    /* What its connection counts as, see limits.h. NULL: it has none, and no limits. */
+    struct limits_hold *(*hold)(void *session);
     /* Where the client connected to. NULL: it did not, the edge asks by itself. */
     struct address (*reached)(void *session);
 };
@@ -64,6 +68,7 @@ enum step {
     STEP_READ,    /* the request head is being read */
     STEP_RESOLVE, /* host -> site -> tenant; may wait for control */
     STEP_MATCH,   /* what the site, its tenant and its rules say: where to, or what to answer */
+    STEP_PACE,    /* its tenant's bandwidth is used up: it waits for its turn */
     STEP_MODULES, /* on_request of its modules; they may wait, or answer */
     STEP_CHOOSE,  /* service -> endpoint */
     STEP_CONNECT, /* endpoint -> upstream, pooled or new */
@@ -119,10 +124,17 @@ struct exchange {
     bool sticks;                /* its client's cookie names the endpoint chosen last */
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */
+    struct tenant_state
+        *limited;           /* of its tenant, or its host, which has limits; NULL: there are none */
+    struct pace *pace;      /* of `limited`: NULL: no bandwidth is said */
+    uint64_t body_most;     /* of `limited`: bytes that its request's body may have */
+    uint32_t retry_after_s; /* of `limited`: when it is refused */
     enum framing request_framing, response_framing;
     uint64_t request_sent_bytes; /* FRAMED_LENGTH */
 
     struct head response;
+    bool counted;        /* one of the requests under way of `limited` */
+    bool was_counted;    /* its connection, as somebody's */
     bool unrouted;       /* nothing says where it goes, unless its modules do */
     bool request_whole;  /* its body has been read to the end */
     bool response_begun; /* a final head was given to the client */

@@ -9,7 +9,9 @@
  * Not here: the steps before an endpoint is found (exchange.c); framing (session_side.c, upstream.c). */
 #include "proxy/attempt.h"
 #include "proxy/exchange_steps.h"
+#include "proxy/limits.h"
 #include "proxy/module_run.h"
+#include "proxy/pace.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
 
@@ -31,6 +33,8 @@ void exchange_on_upstream_ready(struct exchange *x)
 void exchange_on_request_body(struct exchange *x, const char *bytes, size_t len)
 {
     x->request_body_bytes += len;
+    if (x->limited != NULL && limits_body_is_over(x))
+        return; /* the next flush ends it, not inside the reading of it */
     if (x->modules != NULL && x->modules->takes[USHER_REQUEST])
         modules_request_body(x, bytes, len);
     else
@@ -52,9 +56,21 @@ static bool give_request(struct exchange *x, bool last)
     return true;
 }
 
+/* True: its tenant takes no such body, and the exchange is over. */
+static bool refuse_body(struct exchange *x)
+{
+    if (x->limited == NULL || !limits_body_is_over(x))
+        return false;
+    limits_count_refusal(x, FAULT_body_too_large);
+    exchange_fault(x, FAULT_body_too_large);
+    return true;
+}
+
 void exchange_on_request_end(struct exchange *x, struct str trailers)
 {
     x->request_whole = true;
+    if (refuse_body(x))
+        return;
     if (!give_request(x, true))
         return;
     /* What modules say in the head, or take from it, a client may not say behind the body. */
@@ -67,8 +83,8 @@ void exchange_on_request_end(struct exchange *x, struct str trailers)
 
 void exchange_flush_request(struct exchange *x)
 {
-    if (x->upstream == NULL || !give_request(x, false)) /* being answered without it */
-        return;
+    if (x->upstream == NULL || refuse_body(x) || !give_request(x, false))
+        return; /* being answered without it */
     /* A broken upstream is not noticed here: it may have answered before it closed. */
     upstream_flush(x->upstream, false, STR(""));
     if (x->modules != NULL)
@@ -77,11 +93,13 @@ void exchange_flush_request(struct exchange *x)
         x->client_paused = true;
         x->client->pause(x->session);
     }
+    if (x->pace != NULL)
+        pace_request(x);
 }
 
 void exchange_on_upstream_drained(struct exchange *x)
 {
-    if (!x->client_paused)
+    if (!x->client_paused || pace_stops_request(x))
         return;
     x->client_paused = false;
     x->client->resume(x->session);
@@ -94,7 +112,8 @@ void exchange_on_client_drained(struct exchange *x)
             exchange_run(x);
         return;
     }
-    if (!x->upstream_paused || (x->modules != NULL && x->modules->holding))
+    if (!x->upstream_paused || (x->modules != NULL && x->modules->holding) ||
+        pace_stops_response(x))
         return;
     x->upstream_paused = false;
     if (x->upstream != NULL)
@@ -217,6 +236,8 @@ void exchange_flush_response(struct exchange *x)
     }
     if (x->client->is_blocked(x->session))
         pause_upstream(x);
+    if (x->pace != NULL)
+        pace_response(x);
 }
 
 void exchange_on_response_end(struct exchange *x, struct str trailers)
@@ -251,7 +272,8 @@ static void go_on_with_response(struct exchange *x)
     else
         exchange_flush_response(x);
     buf_free(&held);
-    if (x->step != STEP_RELAY || x->client->is_blocked(x->session) || !x->upstream_paused)
+    if (x->step != STEP_RELAY || x->client->is_blocked(x->session) || !x->upstream_paused ||
+        pace_stops_response(x))
         return;
     x->upstream_paused = false;
     upstream_resume(x->upstream);
@@ -297,5 +319,7 @@ void exchange_on_tunnel(struct exchange *x, struct upstream *u)
     x->status = 101;
     x->client->send_head(x->session, &x->response, false);
     x->client->tunnel(x->session, u);
+    if (x->limited != NULL)
+        limits_tunnel(x);
     exchange_end(x);
 }

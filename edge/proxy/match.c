@@ -14,11 +14,11 @@
 #include "base/check.h"
 #include "http/parser.h"
 #include "proxy/exchange.h"
+#include "proxy/limits.h"
 #include "proxy/worker_state.h"
 #include "routing/regex.h"
 #include "routing/rewrite.h"
 
-#define LAYERS 3
 #define RETRY_AFTER_S 30
 #define HTTPS_URL "https://$host$uri"
 
@@ -27,7 +27,6 @@ static const struct action to_https = { .kind = ACTION_REDIRECT,
                                         .code = 308,
                                         .text = { HTTPS_URL, sizeof(HTTPS_URL) - 1 } };
 
-/* What says something of this request, the strongest first; NULL: nothing more. */
 static const struct tenant_fields *layer(const struct exchange *x, unsigned i)
 {
     static const struct tenant_fields silent;
@@ -48,6 +47,16 @@ static const struct tenant_fields *layer(const struct exchange *x, unsigned i)
      : layer(x, 1)->member ? layer(x, 1)->member                                                   \
                            : layer(x, 2)->member)
 
+const struct tenant_fields *match_fields(const struct exchange *x, unsigned i)
+{
+    return layer(x, i);
+}
+
+bool match_has_limits(const struct exchange *x)
+{
+    return SAID(x, limits) != NULL;
+}
+
 uint32_t match_retry_after(const struct exchange *x)
 {
     uint32_t seconds = SAID(x, retry_after_s);
@@ -57,7 +66,7 @@ uint32_t match_retry_after(const struct exchange *x)
 
 struct str match_page(const struct exchange *x)
 {
-    for (unsigned i = 0; i < LAYERS; i++)
+    for (unsigned i = 0; i < MATCH_LAYERS; i++)
         if (layer(x, i)->page.ptr != NULL)
             return layer(x, i)->page;
     return str_slice(NULL, 0);
@@ -220,7 +229,7 @@ static const struct action *find_action(struct exchange *x)
         x->route = find_route(x);
     if (x->route != NULL)
         return &x->route->action;
-    for (unsigned i = 0; i < LAYERS; i++)
+    for (unsigned i = 0; i < MATCH_LAYERS; i++)
         if (layer(x, i)->to.kind != ACTION_UNSET)
             return &layer(x, i)->to;
     return NULL;
@@ -296,6 +305,8 @@ enum fault match_request(struct exchange *x)
 {
     enum fault fault = pin_layers(x);
 
+    if (fault == FAULT_NONE && (match_has_limits(x) || x->was_counted))
+        fault = limits_admit(x);
     if (fault != FAULT_NONE)
         return fault;
     switch (SAID(x, status)) {

@@ -7,10 +7,17 @@
 
 struct chain;
 struct exchange;
+struct tenant_fields;
 
 /* Pins what the site names and finds x->action, with all that goes with it: where to
  * (x->balanced), the path, how long it may take. Else the fault it comes to. */
 enum fault match_request(struct exchange *x);
+
+/* What says something of this request, the strongest first: the host, its tenant, the defaults. Of those that are
+ * not there: a silent one. */
+#define MATCH_LAYERS 3
+const struct tenant_fields *match_fields(const struct exchange *x, unsigned layer);
+bool match_has_limits(const struct exchange *x);
 
 /* The modules of its site: the host's, the tenant's or the defaults'; NULL: none. Once it is matched. */
 const struct chain *match_modules(const struct exchange *x);

@@ -11,6 +11,7 @@
 
 #include "http/parser.h"
 #include "http/serializer.h"
+#include "proxy/limits.h"
 #include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/worker_state.h"
@@ -101,6 +102,9 @@ void reply_fault(struct exchange *x)
         add_number(&r, "Retry-After", match_retry_after(x));
         page = match_page(x);
     }
+    if (limits_is_refusal(x->fault) && x->fault != FAULT_denied_address &&
+        x->fault != FAULT_body_too_large)
+        add_number(&r, "Retry-After", x->retry_after_s);
     if (page.ptr != NULL) {
         finish(x, &r, page, TEXT_HTML);
         return;

@@ -25,6 +25,7 @@ static struct session *session_of(struct conn *c)
 static void begin_request(struct session *s)
 {
     s->exchange = exchange_new(s->w, &session_side, s);
+    s->exchange->was_counted = s->hold.state != NULL;
     if (s->believed != 0) { /* the request before this one may have been another client's */
         s->exchange->believed = s->believed;
         session_set_client(s, &s->connected);
@@ -445,6 +446,7 @@ void session_close(struct session *s)
 {
     CHECK(s->exchange == NULL);
     s->phase = SESSION_CLOSED;
+    limits_release(&s->hold);
     timer_stop(&s->timer);
     conn_close(&s->conn);
 }
@@ -459,12 +461,12 @@ void session_drain(struct session *s)
         timer_set(&s->w->loop, &s->timer, SESSION_DRAIN_MS);
 }
 
-void session_cut(struct session *s, enum fault fault)
+void session_cut(struct session *s)
 {
     if (s->phase == SESSION_TUNNEL)
         tunnel_cut(s);
     else if (s->phase != SESSION_CLOSED)
-        lose_client(s, fault);
+        lose_client(s, FAULT_drain_cut);
 }
 
 const char *session_phase_name(enum session_phase phase)

@@ -5,6 +5,7 @@
 #include "http/parser.h"
 #include "net/conn.h"
 #include "net/loop.h"
+#include "proxy/limits.h"
 
 struct worker;
 struct exchange;
@@ -32,6 +33,7 @@ struct session {
     struct timer timer;
     struct turn_end again; /* kept bytes are to be fed */
     enum session_phase phase;
+    struct limits_hold hold;
     struct address connected; /* who has connected, by the kernel's word or a PROXY header's */
     struct address reached;   /* where to, by a PROXY header's; family 0: ask the kernel */
     struct address client;    /* who asks: `connected`, or whom that forwards a request for */
@@ -65,7 +67,7 @@ void session_close(struct session *s); /* at once */
 /* The worker drains: each response says close from now on, and idle connections are not kept for long. */
 void session_drain(struct session *s);
 
-void session_cut(struct session *s, enum fault fault); /* whatever it does */
+void session_cut(struct session *s); /* whatever it does: --drain-timeout has passed */
 
 const char *session_phase_name(enum session_phase phase);
 

@@ -141,10 +141,12 @@ static void linger(struct session *s, bool request_whole)
 static void finish(void *session, struct str trailers)
 {
     struct session *s = session;
-    bool sent = flush_part(s, true, trailers);
-    bool request_whole = s->exchange->request_whole;
+    bool request_whole = s->exchange->request_whole, sent;
     bool skip = !request_whole && can_skip_rest(s, &s->exchange->request);
 
+    if (s->exchange->counted) /* who has its answer may ask again at once */
+        limits_leave(s->exchange);
+    sent = flush_part(s, true, trailers);
     s->exchange = NULL;
     s->response_chunked = false;
     if (!sent) {
@@ -175,6 +177,8 @@ static void abort_response(void *session)
     struct session *s = session;
 
     gather_drop(&s->w->to_client);
+    if (s->exchange != NULL && s->exchange->counted)
+        limits_leave(s->exchange);
     s->exchange = NULL;
     if (s->response_until_close) /* an orderly end would make half a body look whole */
         conn_reset(&s->conn);
@@ -251,6 +255,13 @@ static struct address reached(void *session)
     return s->reached.any.sa_family != 0 ? s->reached : conn_local_address(&s->conn);
 }
 
+static struct limits_hold *hold(void *session)
+{
+    struct session *s = session;
+
+    return &s->hold;
+}
+
 const struct client_side session_side = {
     .send_head = send_head,
     .send_body = send_body,
@@ -265,6 +276,7 @@ const struct client_side session_side = {
     .is_blocked = is_blocked,
     .client_ip = client_ip,
     .client_address = client_address,
+    .hold = hold,
     .set_client = set_client,
     .reached = reached,
 };

@@ -16,6 +16,7 @@
 #include "net/proxy_header.h"
 #include "proxy/module_run.h"
 #include "proxy/tunnel.h"
+#include "proxy/pace.h"
 #include "proxy/worker_state.h"
 
 #define INTERIM_MOST 32
@@ -220,6 +221,11 @@ static bool place(struct conn *c, char **ptr, size_t *len)
 {
     struct upstream *u = upstream_of(c);
 
+    if (u->kept_len == 0 && u->piece > 0) {
+        *ptr = u->w->read_buffer.ptr;
+        *len = u->piece;
+        return true;
+    }
     if (u->kept_len == 0)
         return false;
     *ptr = u->kept + u->kept_len;
@@ -333,6 +339,7 @@ void upstream_begin(struct upstream *u, struct exchange *x)
         counter_add(&u->w->counters->upstream_reuses, 1);
     }
     u->exchange = x;
+    u->piece = x->pace != NULL ? pace_piece(x) : 0;
     u->answered = u->request_sent = false;
     u->parser.on_body = on_body;
     head_clear(&x->response);

@@ -36,6 +36,7 @@ struct upstream {
     bool request_sent;  /* wholly */
     char *kept;         /* a head that came in pieces */
     size_t kept_len, kept_room;
+    size_t piece; /* so much is read at a time; 0: as much as there is */
 };
 
 /* To the bucket's address. NULL: it cannot be tried now (*fault says why). */

@@ -25,7 +25,6 @@ enum worker_mail {
     WORKER_CONFIRM, /* struct confirm_mail */
     WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */
     WORKER_ASKED,   /* struct ask_mail, answered */
-    WORKER_BANNED,  /* struct banned_mail */
 };
 
 /* Worker -> control. The receiver frees the mail with free(), but for dump mails (control's own). */
@@ -36,6 +35,7 @@ enum control_mail {
     CONTROL_DUMPED,       /* struct dump_mail */
     CONTROL_CONFIRMED,    /* struct confirmation: every worker has applied what came before it */
     CONTROL_ASK,          /* struct ask_mail; comes back as WORKER_ASKED, or is freed at the end */
+    CONTROL_RATE,         /* struct rate_mail */
 };
 
 /* Listening, non-blocking sockets; the worker owns them and `fds` from here on. */
@@ -48,12 +48,6 @@ struct accept_mail {
 struct changes_mail {
     struct mail mail;
     struct changes *changes; /* shared: the last worker to have applied it frees it */
-};
-
-struct banned;
-struct banned_mail {
-    struct mail mail;
-    struct banned *banned; /* NULL: nobody */
 };
 
 /* Shared by the workers: the last one posts it. */
@@ -80,6 +74,15 @@ struct ask_mail {
     struct mail mail;
     unsigned worker;
     struct ask ask;
+};
+
+/* A tenant's share of a rate of the cluster runs out. Its state's lease says that it is asking, until control
+ * has an answer. */
+struct tenant_state;
+struct rate_mail {
+    struct mail mail;
+    struct tenant_state *state;
+    uint32_t rps, burst;
 };
 
 /* Replaced objects that no exchange of this worker uses any more. */

@@ -43,7 +43,8 @@ static void *new_object(enum object_kind kind, struct slot_ref ref, size_t head,
     struct object *object;
 
     if (fields != NULL)
-        bytes += action_bytes(&fields->to, &fields->names) + text_bytes(fields->page);
+        bytes += action_bytes(&fields->to, &fields->names) + text_bytes(fields->page) +
+                 limits_bytes(fields);
     object = check_alloc(bytes);
     object->kind = kind;
     object->ref = ref;
@@ -56,6 +57,7 @@ static void lay_fields(struct object *object, struct tenant_fields *to, struct r
                        const uint32_t *slots, char *rest)
 {
     lay_action(&to->to, &f->to, &f->names, slots, &rest);
+    to->limits = lay_limits(f, &rest);
     to->status = f->status;
     to->https = f->https;
     to->path = f->path;

@@ -145,6 +145,45 @@ void lay_prints(struct service *service, char **rest)
     service->prints = prints;
 }
 
+/* --- limits --- */
+
+static size_t ranges_bytes(const struct limit_ranges *ranges)
+{
+    return part_rounded(ranges->count * sizeof(*ranges->items));
+}
+
+size_t limits_bytes(const struct record_fields *fields)
+{
+    const struct limits *l = &fields->limits;
+
+    if (!fields->limits_said)
+        return 0;
+    return part_rounded(sizeof(*l)) + ranges_bytes(&l->allow) + ranges_bytes(&l->deny);
+}
+
+static void lay_ranges(struct limit_ranges *ranges, char **rest)
+{
+    size_t bytes = ranges->count * sizeof(*ranges->items);
+    struct cidr *items = part_room(rest, bytes);
+
+    if (bytes > 0)
+        memcpy(items, ranges->items, bytes);
+    ranges->items = items;
+}
+
+const struct limits *lay_limits(const struct record_fields *fields, char **rest)
+{
+    struct limits *to;
+
+    if (!fields->limits_said)
+        return NULL;
+    to = part_room(rest, sizeof(*to));
+    *to = fields->limits;
+    lay_ranges(&to->allow, rest);
+    lay_ranges(&to->deny, rest);
+    return to;
+}
+
 /* --- actions --- */
 
 size_t action_bytes(const struct rule_action *action, const struct record_names *names)

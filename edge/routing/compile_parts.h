@@ -68,6 +68,10 @@ void lay_endpoints(struct service *service, const struct endpoint *endpoints, ui
 size_t prints_bytes(const struct service_policy *policy, uint32_t count);
 void lay_prints(struct service *service, char **rest);
 
+/* NULL: none are said. */
+size_t limits_bytes(const struct record_fields *fields);
+const struct limits *lay_limits(const struct record_fields *fields, char **rest);
+
 size_t action_bytes(const struct rule_action *action, const struct record_names *names);
 void lay_action(struct action *to, const struct rule_action *from, const struct record_names *names,
                 const uint32_t *slots, char **rest);

@@ -13,6 +13,8 @@
 #include "routing/service.h"
 #include "routing/site.h"
 
+#define SWEPT_AT_ONCE 2
+
 static const size_t sizes[STATE_KINDS] = { [STATE_ENDPOINT] = sizeof(struct endpoint_state),
                                            [STATE_SERVICE] = sizeof(struct service_state),
                                            [STATE_TENANT] = sizeof(struct tenant_state) };
@@ -28,10 +30,47 @@ void states_init(struct states *s)
 {
     for (unsigned kind = 0; kind < STATE_KINDS; kind++)
         map_init(&s->maps[kind], has_key);
+    list_init(&s->lingering);
+}
+
+static void free_state(struct state *state)
+{
+    if (state->key != NULL)
+        map_remove(&state->states->maps[state->kind], state->hash, state);
+    free(state->key);
+    free(state);
+}
+
+/* Connections stay counted when their tenant's record goes, or is evicted, and comes again. */
+static bool is_busy(const struct tenant_state *t)
+{
+    return atomic_load_explicit(&t->conns, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&t->lease.asking, memory_order_acquire);
+}
+
+/* Two looks for each new one: there are never many more than are busy. */
+static void sweep(struct states *s)
+{
+    for (unsigned i = 0; i < SWEPT_AT_ONCE; i++) {
+        struct list *node = list_take_first(&s->lingering);
+        struct tenant_state *t;
+
+        if (node == NULL)
+            return;
+        t = LIST_ITEM(node, struct tenant_state, lingering);
+        if (is_busy(t))
+            list_append(&s->lingering, node);
+        else
+            free_state(&t->state);
+    }
 }
 
 void states_free(struct states *s)
 {
+    struct list *node;
+
+    while ((node = list_take_first(&s->lingering)) != NULL) /* no worker runs any more */
+        free_state(&LIST_ITEM(node, struct tenant_state, lingering)->state);
     for (unsigned kind = 0; kind < STATE_KINDS; kind++) {
         CHECK(s->maps[kind].count == 0);
         map_free(&s->maps[kind]);
@@ -53,18 +92,27 @@ static void *hold(struct states *s, enum state_kind kind, struct str key)
                                  .key = check_alloc(key.len + 1) };
         memcpy(state->key, key.ptr, key.len);
         map_add(&s->maps[kind], hash, state);
+        if (kind == STATE_TENANT) {
+            list_init(&((struct tenant_state *)state)->lingering);
+            sweep(s);
+        }
     }
+    if (kind == STATE_TENANT && state->uses == 0)
+        list_remove(&((struct tenant_state *)state)->lingering);
     state->uses++;
     return state;
 }
 
 static void let_go(struct state *state)
 {
+    struct tenant_state *t = (struct tenant_state *)state;
+
     if (state == NULL || --state->uses > 0)
         return;
-    map_remove(&state->states->maps[state->kind], state->hash, state);
-    free(state->key);
-    free(state);
+    if (state->kind == STATE_TENANT && is_busy(t))
+        list_append(&state->states->lingering, &t->lingering);
+    else
+        free_state(state);
 }
 
 /* --- endpoints --- */
@@ -123,6 +171,49 @@ static void each_own(struct object *object, void (*each)(struct states *s, struc
             each(s, own);
 }
 
+/* Its own rate is for it alone; whatever else it says is counted with its tenant's, if it has one. */
+bool states_wants_own(const struct site *site)
+{
+    const struct limits *l = site->fields.limits;
+
+    return l != NULL && (l->rps != 0 || !site->has_tenant);
+}
+
+void states_attach_host(struct states *s, struct site *site, struct str host)
+{
+    struct buf key = { 0 };
+
+    buf_printf(&key, "host " STR_FMT, STR_ARG(host));
+    atomic_init(&site->state, hold(s, STATE_TENANT, str_slice(key.ptr, key.len)));
+    buf_free(&key);
+}
+
+struct tenant_state *states_of_site(struct states *s, struct site *site)
+{
+    struct tenant_state *seen = atomic_load_explicit(&site->state, memory_order_acquire), *made;
+
+    if (seen != NULL)
+        return seen;
+    made = check_alloc(sizeof(*made));
+    made->state = (struct state){ .states = s, .kind = STATE_TENANT, .uses = 1 };
+    list_init(&made->lingering);
+    if (atomic_compare_exchange_strong_explicit(&site->state, &seen, made, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return made;
+    free(made);
+    return seen;
+}
+
+void states_each_tenant(struct states *s, void (*each)(void *owner, struct tenant_state *state),
+                        void *owner)
+{
+    struct tenant_state *t;
+    size_t at = 0;
+
+    while ((t = map_next(&s->maps[STATE_TENANT], &at)) != NULL)
+        each(owner, t);
+}
+
 void states_attach(struct states *s, struct object *object)
 {
     struct service *service = (struct service *)object;
@@ -133,6 +224,8 @@ void states_attach(struct states *s, struct object *object)
         attach_endpoints(s, service);
     } else if (object->kind == OBJECT_TENANT) {
         tenant->state = hold(s, STATE_TENANT, str_from(tenant->id));
+    } else if (object->kind == OBJECT_DEFAULTS) {
+        ((struct defaults *)object)->states = s;
     }
     each_own(object, attach_endpoints, s);
 }
@@ -150,6 +243,8 @@ void states_detach(struct object *object)
         let_go((struct state *)((struct service *)object)->state);
     } else if (object->kind == OBJECT_TENANT) {
         let_go((struct state *)((struct tenant *)object)->state);
+    } else if (object->kind == OBJECT_SITE) {
+        let_go((struct state *)atomic_load(&((struct site *)object)->state));
     }
     each_own(object, detach_own, NULL);
 }

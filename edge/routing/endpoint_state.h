@@ -11,13 +11,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "base/token_bucket.h"
+#include "routing/limits.h"
+#include "routing/rate_lease.h"
 
 enum state_kind { STATE_ENDPOINT, STATE_SERVICE, STATE_TENANT, STATE_KINDS };
 
 struct states {
     struct map maps[STATE_KINDS];
+    struct list lingering; /* tenants' that no object refers to, but connections do */
 };
 
 /* In front of each. Control's. */
@@ -76,11 +81,21 @@ struct service_state {
 struct tenant_state {
     struct state state; /* first */
 
-    /* limits */
+    struct list lingering;
+
+    /* limits. Requests under way have pinned an object that refers here; connections have not, nor a question
+     * to Redis, and hold it back. */
+    atomic_uint conns;    /* whose last request was this one's */
+    atomic_uint requests; /* under way */
+    struct token_bucket rate, bytes;
+    _Atomic uint32_t mean_bytes; /* of its requests' bodies, both ways */
+    _Atomic uint64_t refused[LIMIT_KINDS];
+    struct rate_lease lease;
 };
 
 struct object;
 struct service;
+struct site;
 
 void states_init(struct states *s);
 void states_free(struct states *s); /* no object refers to any */
@@ -88,6 +103,16 @@ void states_free(struct states *s); /* no object refers to any */
 /* The object was just compiled: what it holds finds its state. Undone by object_free. */
 void states_attach(struct states *s, struct object *object);
 void states_detach(struct object *object);
+
+/* The same of a site that counts by itself, and is the record's of this host alone. */
+bool states_wants_own(const struct site *site);
+void states_attach_host(struct states *s, struct site *site, struct str host);
+/* The state of a site without one, made when it is first needed; any worker that has pinned the site. */
+struct tenant_state *states_of_site(struct states *s, struct site *site);
+
+/* Calls `each` with every tenant's state that has a name, and every host's ("host shop.example"). */
+void states_each_tenant(struct states *s, void (*each)(void *owner, struct tenant_state *state),
+                        void *owner);
 
 /* What an endpoint is called, as written: "10.0.0.5:8080". */
 #define ENDPOINT_TEXT_SIZE 320

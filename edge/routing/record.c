@@ -78,7 +78,7 @@ static void list_rows(enum family family, char *to, size_t size)
 static bool decode_field(enum family family, const struct value_field *f,
                          struct record_fields *fields, struct record_error *error)
 {
-    char name[sizeof(error->field)], known[160];
+    char name[sizeof(error->field)], known[sizeof(error->expected) - 32];
     const char *expected = NULL;
     field_parse_fn parse;
     const struct field_row *row = field_find(family, f->name, &parse);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "module_host/chain.h"
+#include "routing/limits.h"
 #include "routing/rule.h"
 #include "routing/service.h"
 #include "routing/site.h"
@@ -54,7 +55,7 @@ struct value {
 struct record_error {
     char field[64];     /* "" for the whole record: the value, or the key itself */
     char value[96];     /* quoted and shortened */
-    char expected[224]; /* "a port from 1 to 65535" */
+    char expected[480]; /* "a port from 1 to 65535" */
 };
 
 struct endpoint_list {
@@ -89,6 +90,8 @@ struct record_fields {
     enum tenant_path path;
     uint32_t retry_after_s, timeout_ms;
     struct str page;
+    struct limits limits;
+    bool limits_said;               /* at least one of them */
     struct service_policy policy;   /* of usher:service: */
     struct endpoint_list endpoints; /* of usher:endpoints: */
     struct rule *rules;             /* of usher:routes:, in the order of the hash */

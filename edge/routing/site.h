@@ -5,6 +5,7 @@
 #define ROUTING_SITE_H
 
 #include "base/map.h"
+#include "routing/limits.h"
 #include "routing/route.h"
 
 #define HOST_MAX_BYTES 253 /* RFC 1035 2.3.4, as text without the trailing dot */
@@ -15,7 +16,8 @@ enum tenant_path { PATH_UNSET, PATH_NORMAL, PATH_RAW };
 
 /* What a tenant, a host and the defaults may say. */
 struct tenant_fields {
-    struct action to; /* ACTION_UNSET, ACTION_SERVICE or ACTION_ENDPOINTS */
+    struct action to;            /* ACTION_UNSET, ACTION_SERVICE or ACTION_ENDPOINTS */
+    const struct limits *limits; /* NULL: says none */
     enum tenant_status status;
     enum tenant_https https;
     enum tenant_path path;
@@ -40,19 +42,24 @@ struct site_key {
     uint32_t slots[2];
 };
 
-/* Shared by all hosts that say the same, so it does not know its host. */
+/* Shared by all hosts that say the same, so it does not know its host; but one that counts by itself (a rate,
+ * or any limit without a tenant) is its record's alone. */
 struct site {
     struct object object; /* first */
     struct site_key key;
     bool bad; /* never had a good version: 503 bad_record */
     bool has_tenant;
     uint32_t tenant_slot;
+    /* What counts by itself has it from the start; where only usher:defaults limit hosts without a
+     * tenant, the first request makes it (states_of_site). */
+    struct tenant_state *_Atomic state;
     struct tenant_fields fields;
 };
 
 struct defaults {
     struct object object; /* first */
     bool bad;             /* never had a good version: says nothing */
+    struct states *states;
     struct tenant_fields fields;
 };
 

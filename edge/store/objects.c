@@ -86,8 +86,14 @@ static void publish_service(struct store *s, struct record *r)
 
 /* --- what names others --- */
 
+static bool counts_alone(const struct record_fields *f)
+{
+    return f->limits_said && (f->limits.rps != 0 || !f->has_tenant);
+}
+
 /* What makes two hosts one site: the value, and where what it names stands. The key has places for a
- * tenant's and a service's slot; with more, all are part of what is printed. */
+ * tenant's and a service's slot; with more, all are part of what is printed. So is the host of a site that
+ * counts by itself. */
 static struct site_key site_key_of(const struct record *r, const struct record_fields *f,
                                    const uint32_t *slots)
 {
@@ -95,15 +101,17 @@ static struct site_key site_key_of(const struct record *r, const struct record_f
     struct site_key key = { .value = { 0, 0 } };
     struct buf whole = { 0 };
 
-    if (f->names.count <= 2) {
+    if (f->names.count <= 2 && !counts_alone(f)) {
         key.value = map_print_of(str_slice(raw->ptr, raw->len));
         memcpy(key.slots, slots, f->names.count * sizeof(*slots));
         return key;
     }
     buf_add(&whole, raw->ptr, raw->len);
     buf_add(&whole, slots, f->names.count * sizeof(*slots));
+    if (counts_alone(f))
+        buf_add_str(&whole, record_name(r));
     key.value = map_print_of(str_slice(whole.ptr, whole.len));
-    memcpy(key.slots, slots, sizeof(key.slots));
+    memcpy(key.slots, slots, (f->names.count < 2 ? f->names.count : 2) * sizeof(*slots));
     buf_free(&whole);
     return key;
 }
@@ -122,6 +130,8 @@ static struct object *compiled_site(struct store *s, const struct record *r,
         return shared;
     shared = &compile_site(&key, f, slots)->object;
     states_attach(&s->states, shared);
+    if (states_wants_own((struct site *)shared))
+        states_attach_host(&s->states, (struct site *)shared, record_name(r));
     return shared;
 }
 

@@ -346,6 +346,11 @@ bool store_look(struct store *s, enum family family, struct str name, struct sto
     return true;
 }
 
+struct states *store_states(struct store *s)
+{
+    return &s->states;
+}
+
 struct str store_prefix(const struct store *s)
 {
     return s->prefix;

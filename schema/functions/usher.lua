@@ -22,6 +22,15 @@ local host_fields = {
     { "path", "word", "normal or raw" },
     { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
+    { "max_conns", "number", "off, or a number from 1 to 1000000" },
+    { "max_requests", "number", "off, or a number from 1 to 1000000" },
+    { "rps", "number", "off, or a number from 1 to 1000000" },
+    { "burst", "number", "a number from 1 to 1000000" },
+    { "rps_of", "word", "edge or cluster" },
+    { "max_body", "size", "off, or bytes such as 512, 64k, 10m or 1g" },
+    { "bandwidth", "size", "off, or bytes such as 512, 64k, 10m or 1g" },
+    { "allow", "ranges", "off, or ranges such as 10.0.0.0/8, 2001:db8::/32" },
+    { "deny", "ranges", "off, or ranges such as 10.0.0.0/8, 2001:db8::/32" },
 }
 local tenant_fields = {
     { "to", "target", "endpoints such as 10.0.0.5:8080 with spaces between, or service:NAME" },
@@ -32,6 +41,15 @@ local tenant_fields = {
     { "path", "word", "normal or raw" },
     { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
+    { "max_conns", "number", "off, or a number from 1 to 1000000" },
+    { "max_requests", "number", "off, or a number from 1 to 1000000" },
+    { "rps", "number", "off, or a number from 1 to 1000000" },
+    { "burst", "number", "a number from 1 to 1000000" },
+    { "rps_of", "word", "edge or cluster" },
+    { "max_body", "size", "off, or bytes such as 512, 64k, 10m or 1g" },
+    { "bandwidth", "size", "off, or bytes such as 512, 64k, 10m or 1g" },
+    { "allow", "ranges", "off, or ranges such as 10.0.0.0/8, 2001:db8::/32" },
+    { "deny", "ranges", "off, or ranges such as 10.0.0.0/8, 2001:db8::/32" },
 }
 local service_fields = {
     { "balance", "word", "round-robin, random, random-two, least-conn or hash" },
@@ -90,6 +108,8 @@ local families = {
 local STRING_MAX = 8192
 local ENDPOINTS_MAX = 1024
 local WEIGHT_MAX = 1000
+local SIZE_MAX = 2 ^ 50
+local RANGES_MAX = 256
 local TIME_MAX_MS = 24 * 60 * 60 * 1000
 local HISTORY_VALUE_MAX = 64 * 1024
 local RETRY_AFTER_MAX = 24 * 60 * 60
@@ -149,6 +169,14 @@ local function is_ipv6(text)
     local left, right = text:sub(1, from - 1), text:sub(to + 1)
     local before, after = count_groups(left, false), count_groups(right, true)
     return before ~= nil and after ~= nil and before + after < 8
+end
+
+-- 10.0.0.0/8, or an address alone.
+local function is_range(text)
+    local ip, bits = text:match('^([^/]*)/(%d+)$')
+    ip = ip or text
+    local most = is_ipv4(ip) and 32 or is_ipv6(ip) and 128
+    return most and not (bits and (#bits > 3 or tonumber(bits) > most))
 end
 
 -- The eight groups of an IPv6 address that is one.
@@ -307,7 +335,27 @@ local check_type = {
         if not number_within(text, tonumber(least), tonumber(most)) then refuse(field, text, range) end
     end,
     number = function(field, text, record, range)
-        if not number_within(text, 0, WEIGHT_MAX) then refuse(field, text, range) end
+        local least, most = range:match('from (%d+) to (%d+)')
+        if text == 'off' and range:match('^off,') then return end
+        if not number_within(text, tonumber(least), tonumber(most)) then refuse(field, text, range) end
+    end,
+    size = function(field, text, record, range)
+        local digits, unit = text:match('^(%d+)([kmg]?)$')
+        local factor = ({ [''] = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3 })[unit or '']
+        if text == 'off' and range:match('^off,') then return end
+        if not digits or not number_within(digits, 1, SIZE_MAX / factor) then refuse(field, text, range) end
+    end,
+    ranges = function(field, text, record, range)
+        local count = 0
+        if text == 'off' then return end
+        for part in text:gmatch('[^ \t\r\n,]+') do
+            count = count + 1
+            if count > RANGES_MAX then refuse(field, text, 'at most 256 ranges') end
+            if not is_range(part) then
+                refuse(field, text, 'a range of addresses such as 10.0.0.0/8 or fd00::/8')
+            end
+        end
+        if count == 0 then refuse(field, text, range) end
     end,
     text = function(field, text, record, range)
         local least, most = range:match('(%d+) to (%d+) bytes')
@@ -680,10 +728,7 @@ local function check_header_free(rule, word, name)
 end
 
 local function check_range(rule, word, text, range)
-    local ip, bits = text:match('^([^/]*)/(%d+)$')
-    ip = ip or text
-    local most = is_ipv4(ip) and 32 or is_ipv6(ip) and 128
-    if not most or (bits and (#bits > 3 or tonumber(bits) > most)) then refuse_word(rule, word, range) end
+    if not is_range(text) then refuse_word(rule, word, range) end
 end
 
 local function check_url(rule, word, url, range)

@@ -266,6 +266,12 @@ int scene_fault_status(const char *fault)
         { "response_closed", 502 },
         { "overloaded", 503 },
         { "denied", 403 },
+        { "denied_address", 403 },
+        { "too_many_connections", 503 },
+        { "too_many_requests", 429 },
+        { "rate_limited", 429 },
+        { "body_too_large", 413 },
+        { "bandwidth_exceeded", 429 },
         { "service_forbidden", 503 },
         { "endpoint_forbidden", 503 },
     };

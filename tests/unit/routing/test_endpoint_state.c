@@ -84,3 +84,58 @@ Test(endpoint_state, of_a_tenant_outlives_its_records)
     object_free(&after->object);
     states_free(&states);
 }
+
+static struct tenant *tenant_of(struct states *states)
+{
+    struct tenant *t = compile_tenant((struct slot_ref){ 1, 1 }, STR("acme"), NULL, NULL, 0);
+
+    states_attach(states, &t->object);
+    return t;
+}
+
+Test(endpoint_state, of_a_tenant_stays_while_connections_are_counted_there)
+{
+    struct states states;
+    struct tenant *t;
+    struct tenant_state *state;
+
+    states_init(&states);
+    t = tenant_of(&states);
+    state = t->state;
+    atomic_fetch_add(&state->conns, 1);
+    object_free(&t->object);
+    t = tenant_of(&states);
+    cr_expect_eq(t->state, state, "its record was gone, and is there again");
+    cr_expect_eq(atomic_load(&t->state->conns), 1);
+    object_free(&t->object);
+    atomic_fetch_sub(&state->conns, 1);
+    cr_expect_eq(states.maps[STATE_TENANT].count, 1);
+    for (unsigned i = 0; i < 2; i++) { /* another new one looks after those that linger */
+        struct tenant *other =
+            compile_tenant((struct slot_ref){ 2, 1 }, STR("other"), NULL, NULL, 0);
+
+        states_attach(&states, &other->object);
+        cr_expect_eq(states.maps[STATE_TENANT].count, 1);
+        object_free(&other->object);
+    }
+    cr_expect_eq(states.maps[STATE_TENANT].count, 0);
+    states_free(&states);
+}
+
+Test(endpoint_state, a_site_has_one_of_its_own_when_it_is_first_needed)
+{
+    struct site_key key = { .slots = { 0 } };
+    struct states states;
+    struct site *site = compile_site(&key, NULL, NULL);
+    struct tenant_state *own;
+
+    states_init(&states);
+    states_attach(&states, &site->object);
+    own = states_of_site(&states, site);
+    cr_expect_eq(states_of_site(&states, site), own);
+    atomic_fetch_add(&own->conns, 1);
+    object_free(&site->object);
+    cr_expect_eq(states.maps[STATE_TENANT].count, 0, "it has no name");
+    cr_expect_not(list_is_empty(&states.lingering));
+    states_free(&states);
+}
