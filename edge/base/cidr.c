@@ -7,6 +7,7 @@
 #include "base/cidr.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
 #define V4_BITS 32
 #define V6_BITS 128
@@ -67,4 +68,23 @@ bool cidr_holds(const struct cidr *c, const struct address *a)
     if (memcmp(ip, c->ip, whole) != 0)
         return false;
     return rest == 0 || ((ip[whole] ^ c->ip[whole]) & (0xff << (8 - rest)) & 0xff) == 0;
+}
+
+char *cidr_text(const struct cidr *c, char to[CIDR_TEXT_SIZE])
+{
+    bool v4 = c->bits >= MAPPED_BITS && memcmp(c->ip, mapped, sizeof(mapped)) == 0;
+    unsigned bits = v4 ? c->bits - MAPPED_BITS : c->bits;
+    char ip[INET6_ADDRSTRLEN];
+    uint8_t cut[16] = { 0 };
+
+    for (unsigned i = 0; i < c->bits; i += 8)
+        cut[i / 8] =
+            c->bits - i >= 8 ? c->ip[i / 8] : (uint8_t)(c->ip[i / 8] & 0xff << (8 - (c->bits - i)));
+    if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? cut + sizeof(mapped) : cut, ip, sizeof(ip)) == NULL)
+        ip[0] = '\0';
+    if (bits == (v4 ? V4_BITS : V6_BITS))
+        snprintf(to, CIDR_TEXT_SIZE, "%s", ip);
+    else
+        snprintf(to, CIDR_TEXT_SIZE, "%s/%u", ip, bits);
+    return to;
 }

@@ -15,6 +15,10 @@ struct cidr {
 bool cidr_parse(struct str text, struct cidr *c, const char **expected);
 bool cidr_holds(const struct cidr *c, const struct address *a); /* whatever its port */
 
+/* In its one form: bits behind the prefix zero, a lone address without a slash. Returns `to`. */
+#define CIDR_TEXT_SIZE 56
+char *cidr_text(const struct cidr *c, char to[CIDR_TEXT_SIZE]);
+
 /* The 16 bytes of an address as a range has them. */
 void cidr_ip(const struct address *a, uint8_t to[16]);
 

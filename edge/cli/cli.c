@@ -32,6 +32,7 @@ static const struct verb verbs[] = {
     { "tenant", "show a tenant with all that belongs to it, or take it away", tenant_verb },
     { "history", "the last changes of records", history_verb },
     { "rollback", "undo one", rollback_verb },
+    { "ban", "turn a range of client addresses away, on all edges; or let it in again", ban_verb },
     { "schema", "load the functions for validated writes into Redis", schema_verb },
     { "modules", "the modules there are, and what each of them takes", modules_verb },
     { "--version", "this version, and those of the libraries inside", version_verb },

@@ -16,6 +16,7 @@ int edges_verb(int argc, char **argv);
 int topology_verb(int argc, char **argv);
 int health_verb(int argc, char **argv);
 int upgrade_verb(int argc, char **argv);
+int ban_verb(int argc, char **argv);
 int schema_verb(int argc, char **argv);
 int explain_verb(int argc, char **argv);
 int route_verb(int argc, char **argv);

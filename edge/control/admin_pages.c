@@ -109,6 +109,8 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
                          .retired = c->publisher.retired.count,
                          .rates_asked = c->rates.asked,
                          .rates_away = c->rates.away + c->rates.refused,
+                         .bans = c->bans.in_force,
+                         .bans_wrong = c->bans.wrong,
                          .draining = drain_is_on(&c->drain) };
     struct buf body = { 0 };
 

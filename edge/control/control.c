@@ -127,12 +127,44 @@ static void on_changes(void *owner, struct changes *changes)
         publish_discard(&c->publisher, changes);
 }
 
+/* A barrier is behind the bans that were written before it, too. */
 static void on_confirm(void *owner, uint64_t number)
 {
     struct control *c = owner;
 
-    if (c->workers != NULL)
+    if (c->workers == NULL)
+        return;
+    if (bans_are_settled(&c->bans))
         publish_confirm(&c->publisher, number);
+    else
+        c->confirm_later = number;
+}
+
+static void on_bans_settled(void *owner)
+{
+    struct control *c = owner;
+
+    if (c->confirm_later != 0 && c->workers != NULL)
+        publish_confirm(&c->publisher, c->confirm_later);
+    c->confirm_later = 0;
+}
+
+static void publish_banned(void *owner, struct banned *banned)
+{
+    struct control *c = owner;
+
+    for (unsigned i = 0; i < c->worker_count; i++) {
+        struct banned_mail *mail = check_alloc(sizeof(*mail));
+
+        mail->mail.kind = WORKER_BANNED;
+        mail->banned = banned;
+        worker_post(c->workers[i], &mail->mail);
+    }
+}
+
+static void on_shared(void *owner, struct str key)
+{
+    bans_changed(&((struct control *)owner)->bans, key);
 }
 
 static void on_facts(void *owner, struct store_facts *facts)
@@ -247,11 +279,13 @@ static void stop_all(struct control *c)
     else if (c->listen.admin >= 0)
         close(c->listen.admin);
     listen_close(&c->listen);
+    bans_close(&c->bans);
     stop_workers(c);
     admin_pages_free(c);
     store_close(c->store);
     loop_run(&c->loop); /* until all that was closed has closed */
     publish_close(&c->publisher);
+    bans_free(&c->bans);
     store_free(c->store);
     if (c->admin != NULL)
         admin_http_free(c->admin);
@@ -274,15 +308,19 @@ static void serve(struct control *c, int old_edge)
                                    .on_changes = on_changes,
                                    .confirm = on_confirm,
                                    .facts = on_facts,
+                                   .on_shared = on_shared,
                                    .on_asked = on_asked,
                                    .let_go = on_let_go };
+    struct bans_events bans = { c, publish_banned, on_bans_settled };
     uint64_t began = clock_now_ms();
 
     start_loop(c);
     start_workers(c);
+    bans_open(&c->bans, &c->loop, c->worker_count, &bans);
     c->rates.edge = str_from(c->settings->name);
     c->store = store_open(&c->loop, c->settings, &c->guard, &c->modules, &events);
     c->rates.store = c->store;
+    bans_use(&c->bans, c->store);
     upgrade_init(c);
     notify_open(&c->notify, &c->loop);
     takeover_begin(c, old_edge);

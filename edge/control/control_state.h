@@ -3,6 +3,7 @@
 #define CONTROL_CONTROL_STATE_H
 
 #include "control/admin_http.h"
+#include "control/bans.h"
 #include "control/drain.h"
 #include "control/listen.h"
 #include "control/notify.h"
@@ -37,6 +38,8 @@ struct control {
 
     struct store *store;
     struct publisher publisher;
+    struct bans bans;
+    uint64_t confirm_later; /* a barrier that waits for the bans before it; 0: none */
     struct drain drain;
     struct rates rates;
 

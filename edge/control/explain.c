@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "control/bans.h"
 #include "control/explain_limits.h"
 #include "control/explain_records.h"
 #include "control/explain_sent.h"
@@ -516,6 +517,30 @@ static void find_timeout(struct walk *w)
     explain_add(w->e, fields, f);
 }
 
+static bool is_in(const struct settings_ranges *ranges, const struct address *a)
+{
+    for (unsigned i = 0; i < ranges->count; i++)
+        if (cidr_holds(&ranges->at[i], a))
+            return true;
+    return false;
+}
+
+/* As client_is_banned (proxy/client_address.c). */
+static bool is_banned(struct walk *w, const struct explain_request *request)
+{
+    const struct settings *s = w->source->settings;
+    const struct address *client = &w->message.client;
+    const char *range = w->source->bans != NULL ? bans_find(w->source->bans, client) : NULL;
+
+    if (range == NULL || is_in(&s->proxy_protocol, client) || is_in(&s->trusted_forwarders, client))
+        return false;
+    ends(w, FAULT_banned);
+    remark(w, explain_print(w->e, "%sban:%s holds its address", s->prefix, range));
+    if (!is_in(&s->trusted_forwarders, &request->client))
+        remark(w, STR("no request comes so far: its connections are reset"));
+    return true;
+}
+
 static void go(struct walk *w, const struct explain_request *request)
 {
     enum fault fault = explain_message_read(&w->message, w->e, w->source->settings, request);
@@ -524,7 +549,7 @@ static void go(struct walk *w, const struct explain_request *request)
         ends(w, fault);
         return;
     }
-    if (!find_host(w))
+    if (is_banned(w, request) || !find_host(w))
         return;
     load_defaults(w);
     if (!load_tenant(w) || !judge_limits(w) || !judge_status(w))

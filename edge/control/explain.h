@@ -15,6 +15,8 @@
 
 enum explained_state { EXPLAINED_ABSENT, EXPLAINED_GOOD, EXPLAINED_BAD, EXPLAINED_UNREAD };
 
+struct bans;
+
 struct explain_source {
     struct records records;
     /* Values are versions in force: what they name was judged when they were taken. */
@@ -26,6 +28,7 @@ struct explain_source {
     void *owner;
     const struct guard *guard; /* where endpoints may not be */
     const struct module_host *modules;
+    const struct bans *bans;         /* NULL: nothing is known of them */
     const struct settings *settings; /* prefix, limits and timeouts as of the edge */
     const char *from;                /* "redis://..." */
 };

@@ -143,6 +143,7 @@ unsigned explain_page(struct control *c, struct str query, struct buf *body, boo
                                      .owner = &m,
                                      .guard = &c->guard,
                                      .modules = &c->modules,
+                                     .bans = &c->bans,
                                      .settings = c->settings };
     struct explain_request request = { .header_count = 0 };
     struct arena arena = { 0 };

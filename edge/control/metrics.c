@@ -189,6 +189,8 @@ static void write_workers(const struct metrics *m, struct buf *to)
     for (unsigned i = 0; i < CLIENT_REFUSALS; i++)
         labelled(to, "usher_client_connections_refused_total", "reason", refusals[i],
                  counter_read(&sum->clients_refused[i]));
+    one(to, "usher_bans", "gauge", "Ranges of client addresses that are banned.", m->bans);
+    one(to, "usher_bans_wrong", "gauge", "Keys of usher:ban: that are no range.", m->bans_wrong);
     head(to, "usher_upstream_connections", "gauge", "Connections to endpoints.");
     labelled(to, "usher_upstream_connections", "state", "idle", counter_read(&sum->upstreams_idle));
     labelled(to, "usher_upstream_connections", "state", "busy", counter_read(&sum->upstreams_busy));

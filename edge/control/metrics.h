@@ -19,6 +19,7 @@ struct metrics {
     uint64_t retired;                 /* replaced objects that some worker still uses */
     uint64_t rates_asked, rates_away; /* of rates.c */
     uint64_t log_dropped;             /* access log lines */
+    uint64_t bans, bans_wrong;
     bool draining;
 };
 

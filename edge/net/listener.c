@@ -99,6 +99,14 @@ void listener_open(struct listener *l, struct loop *loop, int fd,
     fd_watch_for(&l->watch, true, false);
 }
 
+void listener_refuse(int fd)
+{
+    struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(fd);
+}
+
 void listener_resume(struct listener *l)
 {
     if (!l->open || !l->paused)

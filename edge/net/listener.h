@@ -41,6 +41,9 @@ struct listener {
 /* Embed struct listener; it must stay until the loop is closed. */
 void listener_open(struct listener *l, struct loop *loop, int fd,
                    const struct listener_events *events, void *owner);
+/* Closes a connection that was just accepted by a RST: nothing of it stays behind in the kernel, no
+ * matter how many come. */
+void listener_refuse(int fd);
 void listener_resume(struct listener *l); /* harmless when not paused */
 /* Takes what still waits in the accept queue (when `take`), then closes. */
 void listener_close(struct listener *l, bool take);

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "http/forwarded.h"
 #include "proxy/exchange.h"
+#include "proxy/session.h"
 #include "proxy/worker_state.h"
 
 static struct cidr_set *set_of(const struct settings_ranges *ranges)
@@ -49,15 +50,58 @@ bool client_is_forwarder(const struct client_trust *t, const struct address *a)
     return t->forwarders != NULL && cidr_set_holds(t->forwarders, a);
 }
 
-void client_believe(struct exchange *x)
+bool client_is_banned(const struct worker *w, const struct address *a)
+{
+    const struct client_trust *t = w->shared->trust;
+
+    if (w->banned == NULL || !cidr_set_holds(w->banned->set, a))
+        return false;
+    return t == NULL || (!client_sends_header(t, a) && !client_is_forwarder(t, a));
+}
+
+bool client_believe(struct exchange *x)
 {
     struct forwarded f = { .client = *x->client->client_address(x->session) };
 
     x->https = (x->believed & BELIEVED_TLS) != 0;
     if ((x->believed & BELIEVED_FORWARDER) == 0)
-        return;
+        return true;
     forwarded_read(&x->request, x->w->shared->trust->forwarders, &f);
     x->https |= f.https;
     x->forwarded_host = f.host;
     x->client->set_client(x->session, &f.client);
+    return !client_is_banned(x->w, &f.client);
+}
+
+/* --- bans --- */
+
+struct banned *banned_new(struct cidr_set *set, unsigned holders)
+{
+    struct banned *b = check_alloc(sizeof(*b));
+
+    b->set = set;
+    atomic_init(&b->holders, holders);
+    return b;
+}
+
+void banned_let_go(struct banned *b)
+{
+    if (b == NULL || atomic_fetch_sub_explicit(&b->holders, 1, memory_order_acq_rel) > 1)
+        return;
+    cidr_set_free(b->set);
+    free(b);
+}
+
+void client_ban(struct worker *w, struct banned *banned)
+{
+    banned_let_go(w->banned);
+    w->banned = banned;
+    if (banned == NULL)
+        return;
+    LIST_EACH (node, after, &w->sessions) {
+        struct session *s = LIST_ITEM(node, struct session, node);
+
+        if (client_is_banned(w, &s->connected))
+            session_cut(s, FAULT_banned);
+    }
 }

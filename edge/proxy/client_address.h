@@ -6,6 +6,8 @@
 #ifndef PROXY_CLIENT_ADDRESS_H
 #define PROXY_CLIENT_ADDRESS_H
 
+#include <stdatomic.h>
+
 #include "base/cidr_set.h"
 
 struct exchange;
@@ -27,11 +29,26 @@ enum client_belief {
     BELIEVED_TLS = 2,       /* that its client came by TLS, as a PROXY header said */
 };
 
+/* The ranges that are banned now: one for all workers, freed when the last of them lets go. */
+struct banned {
+    struct cidr_set *set;
+    atomic_uint holders;
+};
+
+struct banned *banned_new(struct cidr_set *set, unsigned holders); /* takes the set */
+void banned_let_go(struct banned *b);                              /* NULL: harmless */
+
 bool client_sends_header(const struct client_trust *t, const struct address *a);
 bool client_is_forwarder(const struct client_trust *t, const struct address *a);
 
+/* Whoever is in one of the flags' ranges is not. */
+bool client_is_banned(const struct worker *w, const struct address *a);
+
 /* Before the request is looked at further: whose it is, and how it came, by what is believed of its
- * connection. */
-void client_believe(struct exchange *x);
+ * connection. False: its client is banned. */
+bool client_believe(struct exchange *x);
+
+/* From now on these are banned (NULL: nobody); takes it. Their connections are cut. */
+void client_ban(struct worker *w, struct banned *banned);
 
 #endif

@@ -523,14 +523,17 @@ static enum fault keep_head(struct exchange *x)
 void exchange_start(struct exchange *x)
 {
     enum fault fault = keep_head(x);
+    bool welcome = true;
 
     if (x->believed != 0 && x->head_copy != NULL)
-        client_believe(x);
+        welcome = client_believe(x);
     x->request_whole = x->request.body == BODY_NONE;
     x->step = STEP_RESOLVE;
     if (fault != FAULT_NONE) {
         x->request.keep_alive = false; /* who is wrong here may be wrong about framing, too */
         exchange_fault(x, fault);
+    } else if (!welcome) { /* other clients' requests come over this connection, too: it stays */
+        exchange_fault(x, FAULT_banned);
     } else {
         exchange_run(x);
     }

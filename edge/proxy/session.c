@@ -461,12 +461,12 @@ void session_drain(struct session *s)
         timer_set(&s->w->loop, &s->timer, SESSION_DRAIN_MS);
 }
 
-void session_cut(struct session *s)
+void session_cut(struct session *s, enum fault fault)
 {
     if (s->phase == SESSION_TUNNEL)
         tunnel_cut(s);
     else if (s->phase != SESSION_CLOSED)
-        lose_client(s, FAULT_drain_cut);
+        lose_client(s, fault);
 }
 
 const char *session_phase_name(enum session_phase phase)

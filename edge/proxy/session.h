@@ -67,7 +67,7 @@ void session_close(struct session *s); /* at once */
 /* The worker drains: each response says close from now on, and idle connections are not kept for long. */
 void session_drain(struct session *s);
 
-void session_cut(struct session *s); /* whatever it does: --drain-timeout has passed */
+void session_cut(struct session *s, enum fault fault); /* whatever it does */
 
 const char *session_phase_name(enum session_phase phase);
 

@@ -82,7 +82,8 @@ static void keep(struct session *s, const char *bytes, size_t len)
     s->kept_len += len;
 }
 
-static void take_header(struct session *s, const struct proxy_header *h)
+/* False: whom it names is banned, and the connection is closed. */
+static bool take_header(struct session *s, const struct proxy_header *h)
 {
     drop_kept(s);
     s->phase = SESSION_IDLE;
@@ -92,9 +93,16 @@ static void take_header(struct session *s, const struct proxy_header *h)
         session_set_client(s, &h->source);
         if (h->tls)
             s->believed |= BELIEVED_TLS;
+        if (client_is_banned(s->w, &h->source)) {
+            counter_add(&s->w->counters->clients_refused[CLIENT_BANNED], 1);
+            conn_reset(&s->conn);
+            session_close(s);
+            return false;
+        }
     }
     meet_forwarder(s);
     timer_set(&s->w->loop, &s->timer, s->w->settings->header_timeout_ms);
+    return true;
 }
 
 bool session_proxy_read(struct session *s, const char **bytes, size_t *len)
@@ -122,8 +130,7 @@ bool session_proxy_read(struct session *s, const char **bytes, size_t *len)
     CHECK(taken > before && taken - before <= *len);
     *bytes += taken - before;
     *len -= taken - before;
-    take_header(s, &h);
-    return true;
+    return take_header(s, &h);
 }
 
 /* Balancers connect and leave to see whether somebody listens: nothing is wrong with that. */

@@ -14,6 +14,7 @@
 #include "http/serializer.h"
 #include "module_host/crash.h"
 #include "proxy/access_line.h"
+#include "proxy/client_address.h"
 #include "proxy/module_run.h"
 #include "proxy/session.h"
 #include "proxy/worker_dump.h"
@@ -53,6 +54,11 @@ static void on_accepted(void *owner, int fd, const struct address *client)
 {
     struct worker *w = owner;
 
+    if (w->banned != NULL && client_is_banned(w, client)) {
+        listener_refuse(fd);
+        counter_add(&w->counters->clients_refused[CLIENT_BANNED], 1);
+        return;
+    }
     if (w->pause_told) {
         w->pause_told = false;
         log_line(LOG_INFO, "accept_resumed", "worker=%u", w->index);
@@ -152,7 +158,7 @@ static void stop(struct worker *w)
     for (unsigned i = 0; i < w->listener_count; i++)
         listener_close(&w->listeners[i], false);
     LIST_EACH (node, after, &w->sessions)
-        session_cut(LIST_ITEM(node, struct session, node));
+        session_cut(LIST_ITEM(node, struct session, node), FAULT_drain_cut);
     modules_cut_subrequests(w);
     upstream_pool_close_all(&w->pool);
     w->stopping = true;
@@ -184,6 +190,10 @@ static void on_mail(void *owner, struct mail *mail)
         break;
     case WORKER_ACCEPT:
         begin_accepting(w, LIST_ITEM(mail, struct accept_mail, mail));
+        break;
+    case WORKER_BANNED:
+        client_ban(w, LIST_ITEM(mail, struct banned_mail, mail)->banned);
+        free(mail);
         break;
     case WORKER_DRAIN:
     case WORKER_HAND_OVER:
@@ -244,6 +254,7 @@ static void *thread_main(void *arg)
     CHECK(list_is_empty(&w->running));
     free_exchanges(&w->spare);
     modules_free_spare(w);
+    banned_let_go(w->banned);
     return NULL;
 }
 

@@ -25,6 +25,7 @@ enum worker_mail {
     WORKER_CONFIRM, /* struct confirm_mail */
     WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */
     WORKER_ASKED,   /* struct ask_mail, answered */
+    WORKER_BANNED,  /* struct banned_mail */
 };
 
 /* Worker -> control. The receiver frees the mail with free(), but for dump mails (control's own). */
@@ -48,6 +49,12 @@ struct accept_mail {
 struct changes_mail {
     struct mail mail;
     struct changes *changes; /* shared: the last worker to have applied it frees it */
+};
+
+struct banned;
+struct banned_mail {
+    struct mail mail;
+    struct banned *banned; /* NULL: nobody */
 };
 
 /* Shared by the workers: the last one posts it. */

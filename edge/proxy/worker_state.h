@@ -31,6 +31,7 @@ struct worker {
     bool accept_paused; /* a listener was paused since the last connection ended */
     uint64_t pause_logged_ms;
     bool pause_told;          /* a line said so, and none yet that it goes on */
+    struct banned *banned;    /* NULL: nobody is */
     uint64_t proxy_logged_ms; /* when a refused PROXY header was last told of */
     bool draining, drained, stopping;
     bool handed_over; /* draining, while another edge serves: nobody waits for it */

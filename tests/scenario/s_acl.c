@@ -105,11 +105,15 @@ SCENARIO(acl, an_edge_may_do_all_that_it_does)
     await(has(redis_say(&redis, "ZRANGE usher:edges 0 -1"), ""));
     run_as_writer(0, "wait", "--timeout", "8s");
     await(has(redis_say(&redis, "KEYS usher:*"), "usher:edge:"));
+    /* bans, written and walked */
+    redis_say(&redis, "SET usher:ban:192.0.2.0/24 x EX 600");
+    await(scene_metric(&s, "usher_bans") == 1);
     /* back after a loss, with what others have said */
     redis_say(&redis, "HSET usher:errors usher:host:gone.test 'seen by edge another'");
     redis_say(&redis, "CLIENT KILL TYPE normal SKIPME yes");
     await(scene_metric(&s, "usher_store_reconnects_total") >= 1);
     await(scene_metric(&s, "usher_store_suspect") == 0);
+    cr_assert_eq(scene_logged(&s, "bans_refused"), 0);
     redis_say(&redis, "FLUSHALL");
     await_fault(&s, "unheard.test", "unknown_host");
     edge_stop(&s.edge); /* it signs off */
@@ -213,7 +217,11 @@ SCENARIO(acl, an_operator_may_forget_edges_too_and_a_writer_is_told_that_it_may_
     say_as("usher-operator", 0, "wait", NULL, NULL, NULL, NULL);
     redis_say(&redis, "ZADD usher:edges 1 gone");
     cr_assert(has(say_as("usher-writer", 1, "edges", "forget", "gone", NULL, NULL), "NOPERM"));
+    cr_assert(has(say_as("usher-writer", 1, "ban", "192.0.2.1", NULL, NULL, NULL), "NOPERM"));
     redis_say(&redis, "ACL LOG RESET");
+    say_as("usher-operator", 0, "ban", "192.0.2.1", "--for", "10m", NULL);
+    say_as("usher-operator", 0, "ban", "ls", NULL, NULL, NULL);
+    say_as("usher-operator", 0, "ban", "rm", "192.0.2.1", NULL, NULL);
     say_as("usher-operator", 0, "edges", "forget", "gone", NULL, NULL);
     say_as("usher-operator", 0, "edges", "--json", NULL, NULL, NULL);
     say_as("usher-operator", 0, "check", "--json", NULL, NULL, NULL);

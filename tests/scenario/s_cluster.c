@@ -49,9 +49,13 @@ SCENARIO(cluster, a_wrong_node_leads_to_the_right_one)
     begin();
     owner = cluster_owner(&c, PROBE);
     redis_say(owner, "SET {usher}:host:a.test %s", origin_at(origin_start("one")));
+    redis_say(owner, "SET {usher}:ban:192.0.2.1 x EX 600");
     s.options.redis = url_of(other_than(owner));
     scene_edge_start(&s);
     await_get(&s, "a.test", "/", 200, "one");
+    await(scene_metric(&s, "usher_bans") == 1);
+    redis_say(owner, "SET {usher}:ban:192.0.2.2 x");
+    await(scene_metric(&s, "usher_bans") == 2);
     redis_say(owner, "SET {usher}:host:a.test %s", origin_at(origin_start("two")));
     await_get(&s, "a.test", "/", 200, "two");
     redis_say(owner, "MSET {usher}:host:b.test tenant:t {usher}:host:c.test tenant:t");

@@ -55,3 +55,27 @@ Test(base_cidr, what_is_no_range)
     }
     cr_expect_not(cidr_parse(str_slice("10.0.0.0\0/8", 11), &c, &expected));
 }
+
+Test(base_cidr, in_its_one_form)
+{
+    static const char *const rows[][2] = {
+        { "10.0.0.5", "10.0.0.5" },
+        { "10.0.0.5/32", "10.0.0.5" },
+        { "10.1.2.3/8", "10.0.0.0/8" },
+        { "203.0.113.255/25", "203.0.113.128/25" },
+        { "0.0.0.0/0", "0.0.0.0/0" },
+        { "2001:DB8::5", "2001:db8::5" },
+        { "2001:db8::5/128", "2001:db8::5" },
+        { "2001:db8:ffff::1/33", "2001:db8:8000::/33" },
+        { "::/0", "::/0" },
+        { "::ffff:10.0.0.0/104", "10.0.0.0/8" },
+    };
+    const char *expected;
+    char text[CIDR_TEXT_SIZE];
+    struct cidr c;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        cr_assert(cidr_parse(str_from(rows[i][0]), &c, &expected));
+        cr_expect_str_eq(cidr_text(&c, text), rows[i][1]);
+    }
+}
