@@ -13,6 +13,7 @@
 #include "control/explain_page.h"
 #include "control/metrics.h"
 #include "control/metrics_modules.h"
+#include "control/queues.h"
 #include "control/tenants_page.h"
 
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -104,6 +105,7 @@ static void write_readyz(struct control *c, struct admin_exchange *x, struct str
 static void answer_metrics(struct control *c, struct admin_exchange *x)
 {
     struct metrics m = { .workers = c->worker_count,
+                         .states = store_states(c->store),
                          .store = store_status(c->store),
                          .rounds = c->publisher.rounds,
                          .retired = c->publisher.retired.count,
@@ -157,6 +159,16 @@ static void write_store(struct control *c, struct admin_exchange *x, struct str 
 
     (void)query;
     store_dump(c->store, &body);
+    buf_add_text(&body, "\n");
+    admin_http_answer(x, 200, TYPE_JSON, &body);
+}
+
+static void write_queues(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+
+    (void)query;
+    queues_dump(store_states(c->store), &body);
     buf_add_text(&body, "\n");
     admin_http_answer(x, 200, TYPE_JSON, &body);
 }
@@ -265,6 +277,8 @@ static const struct page pages[] = {
     { "/dump/records", write_records, 0, "the records themselves; ?prefix=usher:host: for some" },
     { "/dump/tenants", write_tenants, 0,
       "tenants with limits: what they take, what they were refused; ?top=20, ?only=acme" },
+    { "/dump/queues", write_queues, 0,
+      "services with max_conns: connections, who waits, and for how long others have" },
     { "/dump/workers", NULL, DUMP_WORKER, "each worker: sessions, tables, buffers" },
     { "/dump/hosts", NULL, DUMP_HOSTS, "each worker: the hosts it remembers" },
     { "/dump/services", NULL, DUMP_SERVICES, "each worker: services and their endpoints" },

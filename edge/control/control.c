@@ -252,6 +252,8 @@ static void start_workers(struct control *c)
     atomic_init(&c->shared.client_room, (int)c->settings->max_connections);
     c->worker_count = c->settings->workers;
     c->workers = check_alloc(c->worker_count * sizeof(*c->workers));
+    c->shared.workers = c->workers;
+    pthread_barrier_init(&c->shared.stopped, NULL, c->worker_count);
     publish_open(&c->publisher, c->worker_count, post_to_worker, c);
     for (unsigned i = 0; i < c->worker_count; i++)
         c->workers[i] = worker_start(&c->shared, i);
@@ -263,6 +265,7 @@ static void stop_workers(struct control *c)
     c->rates.store = NULL;
     for (unsigned i = 0; i < c->worker_count; i++)
         worker_join(c->workers[i]);
+    pthread_barrier_destroy(&c->shared.stopped);
     free(c->workers);
     c->workers = NULL;
     mailbox_close(&c->box); /* with what they still had to say */

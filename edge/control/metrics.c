@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "control/queues.h"
 
 struct row {
     const char *name, *type, *says;
@@ -47,6 +48,8 @@ static const struct row board_rows[] = {
       BOARD(regexes_given_up) },
     { "usher_accept_pauses_total", "counter", "Times that accepting paused for want of room.",
       BOARD(accept_pauses) },
+    { "usher_queue_waiting", "gauge", "Requests that wait for a connection (max_conns).",
+      BOARD(queue_waiting) },
 };
 
 #define STATUS(member) offsetof(struct store_status, member)
@@ -147,23 +150,29 @@ static void write_requests(const struct counters *sum, struct buf *to)
 }
 
 /* Buckets are cumulative, in seconds. */
-static void write_latency(const struct counters *sum, struct buf *to)
+static void write_histogram(const counter *buckets, const counter *ns_sum, const char *name,
+                            const char *says, struct buf *to)
 {
     uint64_t count = 0;
 
-    head(to, "usher_request_duration_seconds", "histogram",
-         "From a request's head to the end of its response.");
+    head(to, name, "histogram", says);
     for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
-        count += counter_read(&sum->latency[i]);
-        buf_printf(to, "usher_request_duration_seconds_bucket{le=\"%g\"} %llu\n",
+        count += counter_read(&buckets[i]);
+        buf_printf(to, "%s_bucket{le=\"%g\"} %llu\n", name,
                    (double)counters_latency_bounds_us[i] / 1e6, (unsigned long long)count);
     }
-    count += counter_read(&sum->latency[LATENCY_BUCKETS]);
-    buf_printf(to, "usher_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n",
-               (unsigned long long)count);
-    buf_printf(to, "usher_request_duration_seconds_sum %.6f\n",
-               (double)counter_read(&sum->latency_ns_sum) / 1e9);
-    buf_printf(to, "usher_request_duration_seconds_count %llu\n", (unsigned long long)count);
+    count += counter_read(&buckets[LATENCY_BUCKETS]);
+    buf_printf(to, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)count);
+    buf_printf(to, "%s_sum %.6f\n", name, (double)counter_read(ns_sum) / 1e9);
+    buf_printf(to, "%s_count %llu\n", name, (unsigned long long)count);
+}
+
+static void write_times(const struct counters *sum, struct buf *to)
+{
+    write_histogram(sum->latency, &sum->latency_ns_sum, "usher_request_duration_seconds",
+                    "From a request's head to the end of its response.", to);
+    write_histogram(sum->queue_wait, &sum->queue_wait_ns_sum, "usher_queue_wait_seconds",
+                    "How long requests waited that got a connection then (max_conns).", to);
 }
 
 static void write_workers(const struct metrics *m, struct buf *to)
@@ -173,7 +182,7 @@ static void write_workers(const struct metrics *m, struct buf *to)
     const struct counters *sum = &m->sum;
 
     write_requests(sum, to);
-    write_latency(sum, to);
+    write_times(sum, to);
     for (size_t i = 0; i < sizeof(board_rows) / sizeof(board_rows[0]); i++) {
         const struct row *row = &board_rows[i];
         const counter *at = (const counter *)(const void *)((const char *)sum + row->at);
@@ -319,6 +328,8 @@ void metrics_write(const struct metrics *m, struct buf *to)
     one(to, "usher_workers", "gauge", "Threads that serve clients.", m->workers);
     one(to, "usher_draining", "gauge", "1 while this edge is ending.", m->draining);
     write_workers(m, to);
+    if (m->states != NULL)
+        queues_metrics(m->states, to);
     write_store(m->store, to);
     write_copy(&m->copy, to);
     one(to, "usher_changes_published_total", "counter", "Rounds mailed to the workers.", m->rounds);

@@ -21,6 +21,7 @@ struct metrics {
     uint64_t log_dropped;             /* access log lines */
     uint64_t bans, bans_wrong;
     bool draining;
+    const struct states *states;
 };
 
 void metrics_add(struct metrics *m, const struct counters *board);

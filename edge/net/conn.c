@@ -6,6 +6,7 @@
  * Not here: what the bytes mean. */
 #include "net/conn.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -252,6 +253,15 @@ struct address conn_local_address(const struct conn *c)
     if (uv_tcp_getsockname(&c->tcp, &a.any, &len) != 0)
         memset(&a, 0, sizeof(a));
     return a;
+}
+
+int conn_take_socket(struct conn *c)
+{
+    uv_os_fd_t fd;
+
+    if (c->closing || uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0)
+        return -1;
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
 void conn_keep_alive(struct conn *c, unsigned seconds)

@@ -73,6 +73,10 @@ void conn_reset(struct conn *c); /* conn_close with a RST: the other side must n
 
 struct address conn_local_address(const struct conn *c); /* family 0: it has none any more */
 
+/* The socket by another descriptor, to be given to conn_accept of another loop; the caller closes `c`, of
+ * which nothing is sent then. -1: there is no descriptor to be had. */
+int conn_take_socket(struct conn *c);
+
 void conn_keep_alive(struct conn *c, unsigned seconds); /* TCP's own probes, when idle so long */
 
 #endif

@@ -44,20 +44,27 @@ static void read_keys(const struct exchange *x, struct balance_request *r)
         r->sticky = balance_sticky_of(policy, &q);
 }
 
-static enum fault none(struct exchange *x, const struct balance_refusal *refusal)
+static const struct endpoint *pick(struct exchange *x, struct balance_refusal *refusal)
 {
-    (void)x;
-    (void)refusal;
-    return FAULT_no_endpoint;
+    const struct service *s = x->balanced;
+    struct balance_request r = { .service = s,
+                                 .cursor = cursor(x),
+                                 .random = &x->w->random,
+                                 .now_ms = loop_now_ms(&x->w->loop),
+                                 .tried = x->retries.tried,
+                                 .tried_count = x->retries.tried_count };
+    const struct endpoint *e;
+
+    if (s->prints != NULL)
+        read_keys(x, &r);
+    e = balance_choose(&r, refusal);
+    x->sticks = e != NULL && r.sticky != 0 && balance_sticky_id(s, e) == r.sticky;
+    return e;
 }
 
 enum fault choose_endpoint(struct exchange *x)
 {
     const struct service *s = x->balanced;
-    struct balance_request r = { .service = s,
-                                 .random = &x->w->random,
-                                 .tried = x->retries.tried,
-                                 .tried_count = x->retries.tried_count };
     struct balance_refusal refusal;
     const struct endpoint *e;
 
@@ -65,14 +72,71 @@ enum fault choose_endpoint(struct exchange *x)
         attempt_begin(x, &s->endpoints[s->schedule[0]]); /* alone, and nothing is known of it */
         return FAULT_NONE;
     }
-    r.cursor = cursor(x);
-    r.now_ms = loop_now_ms(&x->w->loop);
-    if (s->prints != NULL)
-        read_keys(x, &r);
-    e = balance_choose(&r, &refusal);
+    e = pick(x, &refusal);
     if (e == NULL)
-        return none(x, &refusal);
-    x->sticks = r.sticky != 0 && balance_sticky_id(s, e) == r.sticky;
+        return FAULT_no_endpoint;
     attempt_begin(x, e);
     return FAULT_NONE;
+}
+
+/* --- of a service that is limited --- */
+
+const struct endpoint *choose_with_room(struct exchange *x, bool *full)
+{
+    struct balance_refusal refusal;
+    const struct endpoint *e = pick(x, &refusal);
+
+    *full = e == NULL && refusal.why == PASSED_FULL;
+    return e;
+}
+
+void choose_settled(struct exchange *x, const struct endpoint *e)
+{
+    const struct service *s = x->balanced;
+    struct balance_request r = { .service = s };
+
+    if (s->policy.sticky.len == 0)
+        return;
+    read_keys(x, &r);
+    x->sticks = r.sticky != 0 && balance_sticky_id(s, e) == r.sticky;
+}
+
+static bool is_well(const struct endpoint *e, uint64_t now_ms)
+{
+    enum passed_over out = endpoint_is_out(e, now_ms);
+
+    return endpoint_weight(e) > 0 && (out == PASSED_NOT || out == PASSED_FULL);
+}
+
+enum choose_among choose_among(const struct service *s, uint64_t now_ms)
+{
+    enum choose_among among = CHOOSE_NOBODY;
+
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+
+        if (is_well(e, now_ms) && endpoint_rota(s, e) != ROTA_BACKUP)
+            return CHOOSE_WELL;
+        if (is_well(e, now_ms))
+            among = CHOOSE_BACKUPS;
+        else if (endpoint_weight(e) > 0 && among == CHOOSE_NOBODY)
+            among = CHOOSE_ANY;
+    }
+    return among;
+}
+
+bool choose_may(const struct service *s, const struct endpoint *e, enum choose_among among,
+                uint64_t now_ms)
+{
+    switch (among) {
+    case CHOOSE_WELL:
+        return is_well(e, now_ms) && endpoint_rota(s, e) != ROTA_BACKUP;
+    case CHOOSE_BACKUPS:
+        return is_well(e, now_ms);
+    case CHOOSE_ANY:
+        return endpoint_weight(e) > 0;
+    case CHOOSE_NOBODY:
+        break;
+    }
+    return false;
 }

@@ -11,12 +11,23 @@ const uint64_t counters_latency_bounds_us[LATENCY_BUCKETS] = {
     25000, 50000, 100000, 250000, 1000000, 5000000, 30000000,
 };
 
-void counters_latency(struct counters *c, uint64_t ns)
+static unsigned bucket_of(uint64_t ns)
 {
     unsigned i = 0;
 
     while (i < LATENCY_BUCKETS && ns > counters_latency_bounds_us[i] * 1000)
         i++;
-    counter_add(&c->latency[i], 1);
+    return i;
+}
+
+void counters_queue(struct counters *c, uint64_t ns)
+{
+    counter_add(&c->queue_wait[bucket_of(ns)], 1);
+    counter_add(&c->queue_wait_ns_sum, ns);
+}
+
+void counters_latency(struct counters *c, uint64_t ns)
+{
+    counter_add(&c->latency[bucket_of(ns)], 1);
     counter_add(&c->latency_ns_sum, ns);
 }

@@ -41,6 +41,9 @@ struct counters {
     counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
     counter upstream_connects, upstream_reuses, retries;
     counter accept_pauses;
+    counter queue_waiting;                   /* for a place (max_conns) */
+    counter queue_wait[LATENCY_BUCKETS + 1]; /* of those that have got one, likewise */
+    counter queue_wait_ns_sum;
     counter subrequests[SUBREQUEST_ENDS];
     counter regexes_given_up; /* matchings of which one could not be tried to its end */
     counter hosts_held, waiting_lookups;
@@ -68,5 +71,6 @@ static inline uint64_t counter_read(const counter *c)
 }
 
 void counters_latency(struct counters *c, uint64_t ns);
+void counters_queue(struct counters *c, uint64_t ns);
 
 #endif

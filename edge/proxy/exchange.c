@@ -22,6 +22,7 @@
 #include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/pace.h"
+#include "proxy/queue.h"
 #include "proxy/reply.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
@@ -168,6 +169,7 @@ static void take_fault(struct exchange *x, enum fault fault)
     if (!x->client->own)
         counter_add(&x->w->counters->faults[fault], 1);
     access_line_fault(x);
+    queue_leave(x);
     if (attempt_is_on(x))
         attempt_over(x, fault);
     if (x->upstream == NULL)
@@ -350,8 +352,12 @@ static enum verdict answer(struct exchange *x)
 
 static enum verdict choose(struct exchange *x)
 {
-    enum fault fault = choose_endpoint(x);
+    enum fault fault;
 
+    if (!x->balanced->limited)
+        fault = choose_endpoint(x);
+    else if (!queue_enter(x, &fault) && fault == FAULT_NONE)
+        return WAIT;
     if (fault != FAULT_NONE)
         return fail(x, fault);
     x->step = STEP_CONNECT;
@@ -365,10 +371,12 @@ static enum verdict connect_upstream(struct exchange *x)
     enum fault fault = FAULT_NONE;
     struct upstream *u = NULL;
 
+    if (x->attempt.place != NULL)
+        u = queue_connect(x, bucket, &fault);
     /* After a stale one, another pooled one may be stale as well. */
-    if (!x->retried && x->balanced->policy.send_proxy == SEND_PROXY_OFF)
+    else if (!x->retried && x->balanced->policy.send_proxy == SEND_PROXY_OFF)
         u = upstream_pool_take(pool, bucket);
-    if (u == NULL)
+    if (u == NULL && fault == FAULT_NONE)
         u = upstream_open(x->w, bucket, &fault);
     upstream_pool_release(pool, bucket);
     if (u == NULL)
@@ -437,6 +445,7 @@ static const struct {
     [STEP_PACE] = { "pace", wait },
     [STEP_MODULES] = { "modules", ask_modules },
     [STEP_CHOOSE] = { "choose", choose },
+    [STEP_QUEUE] = { "queue", wait },
     [STEP_CONNECT] = { "connect", connect_upstream },
     [STEP_FORWARD] = { "forward", forward },
     [STEP_RELAY] = { "relay", wait },

@@ -17,6 +17,8 @@ struct upstream;
 struct module_run;
 struct limits_hold;
 struct pace;
+struct places;
+struct queue_wait;
 
 /* What an exchange asks of its client's connection. None of these calls back into the exchange
  * before it returns. */
@@ -54,6 +56,8 @@ struct client_side {
 struct attempt {
     bool on;
     struct endpoint_state *counted; /* where it is counted as active; NULL: nowhere */
+    struct places *place;           /* of its endpoint, until its upstream has it; NULL */
+    struct upstream *ready;         /* idle, and with that place already; NULL */
 };
 
 #define RETRY_TRIED_MOST 4
@@ -71,6 +75,7 @@ enum step {
     STEP_PACE,    /* its tenant's bandwidth is used up: it waits for its turn */
     STEP_MODULES, /* on_request of its modules; they may wait, or answer */
     STEP_CHOOSE,  /* service -> endpoint */
+    STEP_QUEUE,   /* all endpoints have their max_conns: it waits for its turn */
     STEP_CONNECT, /* endpoint -> upstream, pooled or new */
     STEP_FORWARD, /* send the request head */
     STEP_RELAY,   /* bodies and the response */
@@ -120,6 +125,7 @@ struct exchange {
     uint32_t timeout_ms;             /* of the endpoint, instead of --response-timeout */
     const struct endpoint *endpoint; /* that was chosen last */
     struct attempt attempt;
+    struct queue_wait *wait; /* in STEP_QUEUE; NULL */
     struct retries retries;
     bool sticks;                /* its client's cookie names the endpoint chosen last */
     struct upstream *upstream;  /* owns until given back to the pool */

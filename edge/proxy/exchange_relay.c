@@ -248,6 +248,10 @@ void exchange_on_response_end(struct exchange *x, struct str trailers)
         if (!give_response(x))
             return;
     }
+    if (x->upstream != NULL && x->upstream->place != NULL) {
+        upstream_end(x->upstream); /* when the client has its answer, the place is free */
+        x->upstream = NULL;
+    }
     x->client->finish(x->session, trailers);
     exchange_end(x);
 }
@@ -308,8 +312,11 @@ void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
     }
     x->retried = true;
     counter_add(&x->w->counters->retries, 1);
-    attempt_begin(x, x->endpoint);
-    x->step = STEP_CONNECT;
+    x->step = STEP_CHOOSE; /* of a place that was lost, another must be got */
+    if (!x->balanced->limited) {
+        attempt_begin(x, x->endpoint);
+        x->step = STEP_CONNECT;
+    }
     exchange_run(x);
 }
 

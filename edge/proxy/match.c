@@ -64,6 +64,13 @@ uint32_t match_retry_after(const struct exchange *x)
     return seconds != 0 ? seconds : RETRY_AFTER_S;
 }
 
+uint32_t match_share(const struct exchange *x)
+{
+    if (x->site == NULL) /* the edge's own */
+        return x->tenant != NULL ? x->tenant->fields.share : 0;
+    return SAID(x, share);
+}
+
 struct str match_page(const struct exchange *x)
 {
     for (unsigned i = 0; i < MATCH_LAYERS; i++)

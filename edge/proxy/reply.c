@@ -105,6 +105,8 @@ void reply_fault(struct exchange *x)
     if (limits_is_refusal(x->fault) && x->fault != FAULT_denied_address &&
         x->fault != FAULT_body_too_large)
         add_number(&r, "Retry-After", x->retry_after_s);
+    if (x->fault == FAULT_queue_full || x->fault == FAULT_queue_timeout)
+        add_number(&r, "Retry-After", (service_queue_ms(x->balanced) + 999) / 1000);
     if (page.ptr != NULL) {
         finish(x, &r, page, TEXT_HTML);
         return;

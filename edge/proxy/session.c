@@ -292,7 +292,8 @@ static void on_ended(struct conn *c, int error)
         session_proxy_ended(s);
         break;
     case SESSION_WAIT:
-        if (error == 0) /* it may well wait for its response with its own side shut */
+        /* It may well wait for its response with its own side shut; but not keep a place in a queue. */
+        if (error == 0 && s->exchange->step != STEP_QUEUE)
             return;
         lose_client(s, FAULT_client_closed);
         break;

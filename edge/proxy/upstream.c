@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "http/framing.h"
@@ -15,11 +16,13 @@
 #include "net/guard.h"
 #include "net/proxy_header.h"
 #include "proxy/module_run.h"
+#include "proxy/places.h"
 #include "proxy/tunnel.h"
 #include "proxy/pace.h"
 #include "proxy/worker_state.h"
 
 #define INTERIM_MOST 32
+#define LINGER_MS 1000 /* for an endpoint to end a connection, once it has begun to answer */
 
 static struct upstream *upstream_of(struct conn *c)
 {
@@ -170,6 +173,12 @@ static void on_read(struct conn *c, const char *bytes, size_t len)
     case UPSTREAM_TUNNEL:
         tunnel_from_upstream(u, bytes, len);
         break;
+    case UPSTREAM_LINGER: /* it has begun to answer: what it does is soon done */
+        if (!u->lingers_long)
+            break;
+        u->lingers_long = false;
+        set_timer(u, LINGER_MS);
+        break;
     default: /* idle, and speaking unasked: not to be trusted with the next request */
         upstream_close(u);
     }
@@ -193,7 +202,7 @@ static void on_ended(struct conn *c, int error)
         tunnel_upstream_ended(u, error);
         break;
     default:
-        upstream_close(u);
+        upstream_cut(u);
     }
 }
 
@@ -265,6 +274,9 @@ static void on_timer(struct timer *t)
     case UPSTREAM_IDLE:
         upstream_close(u);
         break;
+    case UPSTREAM_LINGER:
+        upstream_cut(u);
+        break;
     default:
         break;
     }
@@ -290,6 +302,22 @@ static bool try_connect(struct upstream *u, enum fault *fault)
     return false;
 }
 
+static struct upstream *new_upstream(struct worker *w, struct pool_bucket *bucket)
+{
+    struct upstream *u = calloc(1, sizeof(*u));
+
+    if (u == NULL)
+        return NULL;
+    u->w = w;
+    u->bucket = bucket;
+    bucket->upstreams++;
+    list_init(&u->node);
+    list_init(&u->place_node);
+    timer_init(&u->timer, on_timer);
+    parser_init(&u->parser, false, &w->limits);
+    return u;
+}
+
 struct upstream *upstream_open(struct worker *w, struct pool_bucket *bucket, enum fault *fault)
 {
     struct upstream *u;
@@ -298,17 +326,11 @@ struct upstream *upstream_open(struct worker *w, struct pool_bucket *bucket, enu
         *fault = FAULT_endpoint_forbidden;
         return NULL;
     }
-    u = calloc(1, sizeof(*u));
+    u = new_upstream(w, bucket);
     if (u == NULL) {
         *fault = FAULT_out_of_memory;
         return NULL;
     }
-    u->w = w;
-    u->bucket = bucket;
-    bucket->upstreams++;
-    list_init(&u->node);
-    timer_init(&u->timer, on_timer);
-    parser_init(&u->parser, false, &w->limits);
     if (!try_connect(u, fault)) {
         /* The uv handle was initialised: it is closed like any other. */
         u->state = UPSTREAM_CLOSED;
@@ -320,6 +342,49 @@ struct upstream *upstream_open(struct worker *w, struct pool_bucket *bucket, enu
     counter_add(&w->counters->upstreams_busy, 1);
     set_timer(u, w->settings->connect_timeout_ms);
     return u;
+}
+
+struct upstream *upstream_adopt(struct worker *w, struct pool_bucket *bucket, int fd)
+{
+    struct upstream *u = new_upstream(w, bucket);
+
+    if (u == NULL) {
+        close(fd);
+        return NULL;
+    }
+    u->reused = true;
+    if (!conn_accept(&u->conn, &w->loop, fd, &events, &w->read_buffer)) {
+        u->state = UPSTREAM_CLOSED;
+        conn_close(&u->conn);
+        return NULL;
+    }
+    u->state = UPSTREAM_IDLE;
+    counter_add(&w->counters->upstreams_idle, 1);
+    conn_read(&u->conn, true);
+    return u;
+}
+
+struct upstream *upstream_leave_place(struct upstream *u)
+{
+    u->place = NULL;
+    list_remove(&u->place_node);
+    return u;
+}
+
+int upstream_let_go(struct upstream *u)
+{
+    int fd = conn_take_socket(&u->conn);
+
+    if (fd < 0)
+        return -1;
+    upstream_cut(upstream_leave_place(u));
+    return fd;
+}
+
+void upstream_take_place(struct upstream *u, struct places *place)
+{
+    u->place = place;
+    list_append(&u->w->placed, &u->place_node);
 }
 
 static void on_body(struct parser *p, const char *bytes, size_t len)
@@ -427,6 +492,19 @@ void upstream_resume(struct upstream *u)
     conn_read(&u->conn, true);
 }
 
+static void rest(struct upstream *u)
+{
+    u->state = UPSTREAM_IDLE;
+    counter_sub(&u->w->counters->upstreams_busy, 1);
+    counter_add(&u->w->counters->upstreams_idle, 1);
+    set_timer(u, u->w->settings->upstream_idle_timeout_ms);
+}
+
+void upstream_rest(struct upstream *u)
+{
+    set_timer(u, u->w->settings->upstream_idle_timeout_ms);
+}
+
 void upstream_end(struct upstream *u)
 {
     struct exchange *x = u->exchange;
@@ -434,37 +512,84 @@ void upstream_end(struct upstream *u)
                     !conn_is_blocked(&u->conn) && !u->conn.write_failed && !u->conn.ended &&
                     u->conn.reading && u->send_proxy == PROXY_NONE;
 
-    u->exchange = NULL;
+    if (reusable && u->place != NULL) {
+        u->exchange = NULL;
+        rest(u);
+        places_put(u);
+        return;
+    }
     if (!reusable || !upstream_pool_put(&u->w->pool, u)) {
         upstream_close(u);
         return;
     }
-    u->state = UPSTREAM_IDLE;
-    counter_sub(&u->w->counters->upstreams_busy, 1);
-    counter_add(&u->w->counters->upstreams_idle, 1);
-    set_timer(u, u->w->settings->upstream_idle_timeout_ms);
+    u->exchange = NULL;
+    rest(u);
 }
 
-void upstream_close(struct upstream *u)
+void upstream_cut(struct upstream *u)
 {
+    struct places *place = u->place;
+
     if (u->state == UPSTREAM_CLOSED)
         return;
-    if (u->state == UPSTREAM_IDLE) {
-        upstream_pool_remove(&u->w->pool, u);
-        counter_sub(&u->w->counters->upstreams_idle, 1);
-    } else {
+    if (u->state != UPSTREAM_IDLE) {
         counter_sub(&u->w->counters->upstreams_busy, 1);
+    } else {
+        counter_sub(&u->w->counters->upstreams_idle, 1);
+        if (place != NULL)
+            places_remove(u);
+        else if (!list_is_empty(&u->node))
+            upstream_pool_remove(&u->w->pool, u);
     }
+    if (u->state == UPSTREAM_LINGER)
+        atomic_fetch_sub_explicit(&place->ending, 1, memory_order_relaxed);
     u->state = UPSTREAM_CLOSED;
     u->exchange = NULL;
     u->tunnel = NULL;
     timer_stop(&u->timer);
     conn_close(&u->conn);
+    if (place == NULL)
+        return;
+    u->place = NULL;
+    list_remove(&u->place_node);
+    places_give(u->w, place);
+}
+
+/* The endpoint is told that no more comes, and what it still says is thrown away. While it has not begun
+ * to answer it is at work, for all that is known: for as long as an answer may take. */
+static void linger(struct upstream *u)
+{
+    struct exchange *x = u->exchange;
+
+    u->lingers_long = u->state == UPSTREAM_HEAD && x != NULL;
+    if (u->state == UPSTREAM_IDLE) {
+        places_remove(u);
+        counter_sub(&u->w->counters->upstreams_idle, 1);
+        counter_add(&u->w->counters->upstreams_busy, 1);
+    }
+    atomic_fetch_add_explicit(&u->place->ending, 1, memory_order_relaxed);
+    u->state = UPSTREAM_LINGER;
+    u->exchange = NULL;
+    u->tunnel = NULL;
+    u->kept_len = 0;
+    conn_shutdown(&u->conn);
+    conn_read(&u->conn, true);
+    set_timer(u, u->lingers_long && x->timeout_ms > LINGER_MS ? x->timeout_ms : LINGER_MS);
+}
+
+void upstream_close(struct upstream *u)
+{
+    if (u->place == NULL || u->state == UPSTREAM_CONNECTING || u->conn.ended ||
+        u->conn.write_failed || u->w->pool.closing)
+        upstream_cut(u);
+    else if (u->state != UPSTREAM_LINGER)
+        linger(u);
 }
 
 const char *upstream_state_name(enum upstream_state state)
 {
-    static const char *const names[] = { "connecting", "head", "body", "idle", "tunnel", "closed" };
+    static const char *const names[] = { "connecting", "head",   "body",  "idle",
+                                         "tunnel",     "linger", "closed" };
 
     return names[state];
 }

@@ -16,6 +16,8 @@
 #include "proxy/access_line.h"
 #include "proxy/client_address.h"
 #include "proxy/module_run.h"
+#include "proxy/places.h"
+#include "proxy/queue.h"
 #include "proxy/session.h"
 #include "proxy/worker_dump.h"
 #include "proxy/worker_state.h"
@@ -161,6 +163,7 @@ static void stop(struct worker *w)
         session_cut(LIST_ITEM(node, struct session, node), FAULT_drain_cut);
     modules_cut_subrequests(w);
     upstream_pool_close_all(&w->pool);
+    places_close_all(w);
     w->stopping = true;
     loop_stop(&w->loop);
 }
@@ -177,6 +180,17 @@ static void confirm(struct worker *w, struct confirm_mail *mail)
     mailbox_post(w->shared->control, &c->mail);
 }
 
+static void apply(struct worker *w, struct changes *changes)
+{
+    bool services = false;
+
+    for (size_t i = 0; i < changes->swap_count && !services; i++)
+        services = changes->swaps[i].kind == OBJECT_SERVICE;
+    sites_apply(&w->sites, changes);
+    if (services)
+        queue_services_changed(w);
+}
+
 static void on_mail(void *owner, struct mail *mail)
 {
     struct worker *w = owner;
@@ -185,7 +199,7 @@ static void on_mail(void *owner, struct mail *mail)
     switch ((enum worker_mail)mail->kind) {
     case WORKER_CHANGES:
         changes = LIST_ITEM(mail, struct changes_mail, mail);
-        sites_apply(&w->sites, changes->changes);
+        apply(w, changes->changes);
         free(changes);
         break;
     case WORKER_ACCEPT:
@@ -214,6 +228,9 @@ static void on_mail(void *owner, struct mail *mail)
         break;
     case WORKER_ASKED:
         module_ask_answered(w, LIST_ITEM(mail, struct ask_mail, mail));
+        break;
+    case WORKER_QUEUE:
+        queue_mailed(w, LIST_ITEM(mail, struct queue_mail, mail));
         break;
     }
 }
@@ -248,6 +265,7 @@ static void *thread_main(void *arg)
     crash_watch_thread();
     loop_run(&w->loop);
     CHECK(w->stopping);
+    pthread_barrier_wait(&w->shared->stopped);
     mailbox_close(&w->box);
     loop_close(&w->loop);
     exchange_reap(w);
@@ -273,6 +291,7 @@ static void prepare(struct worker *w)
                                         .url_bytes = s->max_url_bytes };
     sites_init(&w->sites, &w->loop, w->shared, w->counters, w->index);
     upstream_pool_init(&w->pool);
+    queue_init(w);
     module_watch_init(&w->modules, w->shared->modules);
     list_init(&w->spare_runs);
     list_init(&w->subrequests);

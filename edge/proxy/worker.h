@@ -26,6 +26,7 @@ enum worker_mail {
     WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */
     WORKER_ASKED,   /* struct ask_mail, answered */
     WORKER_BANNED,  /* struct banned_mail */
+    WORKER_QUEUE,   /* struct queue_mail */
 };
 
 /* Worker -> control. The receiver frees the mail with free(), but for dump mails (control's own). */
@@ -76,6 +77,13 @@ struct lookup_mail {
     char host[HOST_MAX_BYTES + 1];
 };
 
+/* A place of this service was given to this worker, or is wanted of it; or there are more or fewer than before.
+ * The state is held until the mail is read. From control, and from any worker. */
+struct queue_mail {
+    struct mail mail;
+    struct service_state *service;
+};
+
 /* A module's question. What of it is the worker's own lies behind it. */
 struct ask_mail {
     struct mail mail;
@@ -124,6 +132,8 @@ struct worker_shared {
     struct mailbox *control;
     struct access_log *access_log; /* NULL: off */
     atomic_int client_room;        /* connections that may still be accepted */
+    struct worker *const *workers; /* all there are, before the first change is mailed */
+    pthread_barrier_t stopped;     /* what workers mail each other finds its mailbox open */
 };
 
 /* The thread runs when this returns; it accepts nothing before WORKER_ACCEPT. */

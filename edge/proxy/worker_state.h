@@ -41,6 +41,10 @@ struct worker {
     struct parser_limits limits;
     struct sites sites;
     struct upstream_pool pool;
+    struct list placed; /* upstreams that have a place (max_conns) */
+    struct list queued; /* exchanges that wait for one, or have just got it: struct queue_wait */
+    struct list served; /* of these, those that have got one and go on at the turn's end */
+    struct turn_end serve;
     struct random random;
     uint32_t rule_cursors[WORKER_RULE_CURSORS]; /* balancing of endpoints that a rule lists */
     struct route_scratch *route_scratch;

@@ -33,8 +33,7 @@ static inline bool breaker_is_open(const struct endpoint_state *state, uint64_t 
 
 static inline bool queue_is_full(const struct endpoint *e)
 {
-    (void)e;
-    return false;
+    return e->state->places != NULL && places_are_full(e->state->places);
 }
 
 /* What its state says against it, the worst first. */

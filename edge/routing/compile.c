@@ -32,6 +32,9 @@ struct service *compile_service(struct slot_ref ref, struct str name, bool bad,
     service->counts_active = said->balance == BALANCE_RANDOM_TWO ||
                              said->balance == BALANCE_LEAST_CONN ||
                              (said->balance == BALANCE_HASH && said->hash_bound > 0);
+    for (uint32_t i = 0; i < count; i++)
+        if (service_max_conns(service, &service->endpoints[i]) != PLACES_ANY)
+            service->limited = true;
     return service;
 }
 
@@ -63,6 +66,7 @@ static void lay_fields(struct object *object, struct tenant_fields *to, struct r
     to->path = f->path;
     to->retry_after_s = f->retry_after_s;
     to->timeout_ms = f->timeout_ms;
+    to->share = f->share;
     to->page = lay_text(f->page, &rest);
     to->modules = take_chain(object, &f->modules, slots);
 }

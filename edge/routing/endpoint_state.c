@@ -31,19 +31,52 @@ void states_init(struct states *s)
     for (unsigned kind = 0; kind < STATE_KINDS; kind++)
         map_init(&s->maps[kind], has_key);
     list_init(&s->lingering);
+    list_init(&s->limited);
+    s->lane_count = 1;
+}
+
+static void let_go(struct state *state);
+
+static void free_places(struct places *p)
+{
+    struct state *service = &p->service->state;
+
+    CHECK(places_open(p) == 0);
+    list_remove(&p->node);
+    free(p->lanes);
+    free(p);
+    let_go(service);
+}
+
+static void free_queue(struct service_state *service)
+{
+    wait_queue_free(service->queue);
+    list_remove(&service->limited_node);
 }
 
 static void free_state(struct state *state)
 {
+    struct endpoint_state *endpoint = (struct endpoint_state *)state;
+    struct service_state *service = (struct service_state *)state;
+
+    list_remove(&state->lingering);
     if (state->key != NULL)
         map_remove(&state->states->maps[state->kind], state->hash, state);
+    if (state->kind == STATE_SERVICE && service->queue != NULL)
+        free_queue(service);
+    if (state->kind == STATE_ENDPOINT && endpoint->places != NULL)
+        free_places(endpoint->places);
     free(state->key);
     free(state);
 }
 
-/* Connections stay counted when their tenant's record goes, or is evicted, and comes again. */
-static bool is_busy(const struct tenant_state *t)
+/* What is counted stays counted when its record goes, or is evicted, and comes again. */
+static bool is_busy(const struct state *state)
 {
+    const struct tenant_state *t = (const struct tenant_state *)state;
+
+    if (state->kind != STATE_TENANT)
+        return atomic_load_explicit(&state->holds, memory_order_acquire) > 0;
     return atomic_load_explicit(&t->conns, memory_order_acquire) > 0 ||
            atomic_load_explicit(&t->lease.asking, memory_order_acquire);
 }
@@ -53,15 +86,15 @@ static void sweep(struct states *s)
 {
     for (unsigned i = 0; i < SWEPT_AT_ONCE; i++) {
         struct list *node = list_take_first(&s->lingering);
-        struct tenant_state *t;
+        struct state *state;
 
         if (node == NULL)
             return;
-        t = LIST_ITEM(node, struct tenant_state, lingering);
-        if (is_busy(t))
+        state = LIST_ITEM(node, struct state, lingering);
+        if (is_busy(state))
             list_append(&s->lingering, node);
         else
-            free_state(&t->state);
+            free_state(state);
     }
 }
 
@@ -70,7 +103,7 @@ void states_free(struct states *s)
     struct list *node;
 
     while ((node = list_take_first(&s->lingering)) != NULL) /* no worker runs any more */
-        free_state(&LIST_ITEM(node, struct tenant_state, lingering)->state);
+        free_state(LIST_ITEM(node, struct state, lingering));
     for (unsigned kind = 0; kind < STATE_KINDS; kind++) {
         CHECK(s->maps[kind].count == 0);
         map_free(&s->maps[kind]);
@@ -84,6 +117,7 @@ static void *hold(struct states *s, enum state_kind kind, struct str key)
     struct state *state = map_find(&s->maps[kind], hash, key);
 
     if (state == NULL) {
+        sweep(s);
         state = check_alloc(sizes[kind]);
         *state = (struct state){ .states = s,
                                  .kind = kind,
@@ -91,28 +125,72 @@ static void *hold(struct states *s, enum state_kind kind, struct str key)
                                  .key_len = key.len,
                                  .key = check_alloc(key.len + 1) };
         memcpy(state->key, key.ptr, key.len);
+        list_init(&state->lingering);
         map_add(&s->maps[kind], hash, state);
-        if (kind == STATE_TENANT) {
-            list_init(&((struct tenant_state *)state)->lingering);
-            sweep(s);
-        }
     }
-    if (kind == STATE_TENANT && state->uses == 0)
-        list_remove(&((struct tenant_state *)state)->lingering);
+    list_remove(&state->lingering);
     state->uses++;
     return state;
 }
 
 static void let_go(struct state *state)
 {
-    struct tenant_state *t = (struct tenant_state *)state;
-
     if (state == NULL || --state->uses > 0)
         return;
-    if (state->kind == STATE_TENANT && is_busy(t))
-        list_append(&state->states->lingering, &t->lingering);
+    if (is_busy(state))
+        list_append(&state->states->lingering, &state->lingering);
     else
         free_state(state);
+}
+
+/* --- places --- */
+
+static void make_queue(struct states *s, struct service_state *service)
+{
+    service->queue = wait_queue_new(s->lane_count);
+    list_init(&service->places);
+    list_append(&s->limited, &service->limited_node);
+}
+
+static struct places *new_places(struct states *s, struct service *service,
+                                 struct endpoint_state *endpoint)
+{
+    struct places *p = check_alloc(sizeof(*p));
+
+    p->state = &endpoint->state;
+    p->service = hold(s, STATE_SERVICE, str_from(service->name));
+    p->max = PLACES_ANY;
+    atomic_init(&p->limit, PLACES_ANY);
+    p->lane_count = s->lane_count;
+    p->lanes = aligned_alloc(_Alignof(struct places_lane), s->lane_count * sizeof(*p->lanes));
+    CHECK(p->lanes != NULL);
+    for (unsigned i = 0; i < s->lane_count; i++) {
+        list_init(&p->lanes[i].idle);
+        atomic_init(&p->lanes[i].idle_count, 0);
+    }
+    list_append(&p->service->places, &p->node);
+    return p;
+}
+
+/* What its records say of connections to the endpoint, told to all who have it. A share of the cluster's
+ * is given by control (shares.c): until then there is none. */
+static void attach_places(struct states *s, struct service *service, const struct endpoint *e)
+{
+    bool shared = service->policy.max_conns_of == MAX_CONNS_OF_CLUSTER;
+    struct places *p = e->state->places;
+
+    if (service->limited && p == NULL)
+        p = e->state->places = new_places(s, service, e->state);
+    if (p == NULL)
+        return;
+    p->max = service_max_conns(service, e);
+    if (p->max == PLACES_ANY || !shared)
+        atomic_store(&p->limit, p->max);
+    else if (!p->shared)
+        atomic_store(&p->limit, 0);
+    else if (places_limit(p) > p->max)
+        atomic_store(&p->limit, p->max);
+    p->shared = shared && p->max != PLACES_ANY;
 }
 
 /* --- endpoints --- */
@@ -132,6 +210,7 @@ static void attach_endpoints(struct states *s, struct service *service)
         buf_printf(&key, "%s %s", service->name, endpoint_text(&service->endpoints[i], text));
         service->endpoints[i].state = hold(s, STATE_ENDPOINT, str_slice(key.ptr, key.len));
         buf_free(&key);
+        attach_places(s, service, &service->endpoints[i]);
     }
 }
 
@@ -196,7 +275,7 @@ struct tenant_state *states_of_site(struct states *s, struct site *site)
         return seen;
     made = check_alloc(sizeof(*made));
     made->state = (struct state){ .states = s, .kind = STATE_TENANT, .uses = 1 };
-    list_init(&made->lingering);
+    list_init(&made->state.lingering);
     if (atomic_compare_exchange_strong_explicit(&site->state, &seen, made, memory_order_acq_rel,
                                                 memory_order_acquire))
         return made;
@@ -221,6 +300,8 @@ void states_attach(struct states *s, struct object *object)
 
     if (object->kind == OBJECT_SERVICE) {
         service->state = hold(s, STATE_SERVICE, str_from(service->name));
+        if (service->limited && service->state->queue == NULL)
+            make_queue(s, service->state);
         attach_endpoints(s, service);
     } else if (object->kind == OBJECT_TENANT) {
         tenant->state = hold(s, STATE_TENANT, str_from(tenant->id));

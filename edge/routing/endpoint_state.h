@@ -17,19 +17,26 @@
 #include "base/token_bucket.h"
 #include "routing/limits.h"
 #include "routing/rate_lease.h"
+#include "base/wait_queue.h"
+#include "routing/places.h"
 
 enum state_kind { STATE_ENDPOINT, STATE_SERVICE, STATE_TENANT, STATE_KINDS };
 
 struct states {
     struct map maps[STATE_KINDS];
-    struct list lingering; /* tenants' that no object refers to, but connections do */
+    struct list lingering; /* struct state: no object refers to it, but connections or workers do */
+    struct list limited;   /* struct service_state: those with a queue */
+    unsigned lane_count;   /* workers */
 };
 
 /* In front of each. Control's. */
 struct state {
     struct states *states;
     enum state_kind kind;
-    uint32_t uses; /* by objects */
+    uint32_t uses; /* by objects, and by other states */
+    /* Workers that use it beyond the objects they have pinned: it outlives these. */
+    atomic_uint holds;
+    struct list lingering;
     uint64_t hash;
     size_t key_len;
     char *key;
@@ -62,6 +69,7 @@ struct endpoint_state {
     } outlier;
 
     /* max_conns */
+    struct places *places; /* NULL: it never had a limit; else as long as the state */
 };
 
 struct service_state {
@@ -75,13 +83,14 @@ struct service_state {
 
     /* retries */
 
-    /* max_conns: its queue */
+    /* max_conns */
+    struct wait_queue *queue; /* NULL: none of its endpoints ever had a limit */
+    struct list limited_node;
+    struct list places; /* struct places, of its endpoints; control's */
 };
 
 struct tenant_state {
     struct state state; /* first */
-
-    struct list lingering;
 
     /* limits. Requests under way have pinned an object that refers here; connections have not, nor a question
      * to Redis, and hold it back. */
@@ -96,6 +105,17 @@ struct tenant_state {
 struct object;
 struct service;
 struct site;
+
+static inline void state_hold(struct state *s)
+{
+    atomic_fetch_add_explicit(&s->holds, 1, memory_order_relaxed);
+}
+
+/* The state may be gone when this returns. */
+static inline void state_let_go(struct state *s)
+{
+    atomic_fetch_sub_explicit(&s->holds, 1, memory_order_release);
+}
 
 void states_init(struct states *s);
 void states_free(struct states *s); /* no object refers to any */

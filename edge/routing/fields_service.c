@@ -9,6 +9,9 @@
 
 #include "routing/key_names.h"
 
+#define MAX_CONNS_MOST 100000
+#define QUEUE_MOST 10000
+
 /* --- services --- */
 
 bool parse_service_balance(struct str text, struct record_fields *fields, const char **expected)
@@ -44,6 +47,53 @@ bool parse_service_send_proxy(struct str text, struct record_fields *fields, con
     return number != 0;
 }
 
+/* 0: any number. */
+static bool read_max_conns(struct str text, uint32_t *to)
+{
+    uint64_t number;
+
+    if (!str_to_u64(text, MAX_CONNS_MOST, &number))
+        return false;
+    *to = (uint32_t)number;
+    return true;
+}
+
+bool parse_service_max_conns(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    return read_max_conns(text, &fields->policy.max_conns);
+}
+
+bool parse_service_max_conns_of(struct str text, struct record_fields *fields,
+                                const char **expected)
+{
+    static const char *const words[] = { "edge", "cluster" };
+    unsigned number = field_word(text, 2, words);
+
+    (void)expected;
+    fields->policy.max_conns_of = number == 2 ? MAX_CONNS_OF_CLUSTER : MAX_CONNS_OF_EDGE;
+    return number != 0;
+}
+
+bool parse_service_queue(struct str text, struct record_fields *fields, const char **expected)
+{
+    uint64_t number;
+
+    (void)expected;
+    if (!str_to_u64(text, QUEUE_MOST, &number))
+        return false;
+    fields->policy.queue_and_one = (uint32_t)number + 1;
+    return true;
+}
+
+bool parse_service_queue_timeout(struct str text, struct record_fields *fields,
+                                 const char **expected)
+{
+    (void)expected;
+    fields->policy.queue_timeout_ms = field_parse_ms(text);
+    return fields->policy.queue_timeout_ms > 0;
+}
+
 /* --- endpoints: of the one that was added last --- */
 
 bool parse_endpoint_weight(struct str text, struct record_fields *fields, const char **expected)
@@ -55,4 +105,13 @@ bool parse_endpoint_weight(struct str text, struct record_fields *fields, const 
         return false;
     fields->endpoints.items[fields->endpoints.count - 1].weight = (uint32_t)weight;
     return true;
+}
+
+bool parse_endpoint_max_conns(struct str text, struct record_fields *fields, const char **expected)
+{
+    struct endpoint_options *options = field_options(fields);
+
+    (void)expected;
+    options->has_max_conns = true;
+    return read_max_conns(text, &options->max_conns);
 }

@@ -77,6 +77,17 @@ bool parse_tenant_timeout(struct str text, struct record_fields *fields, const c
     return fields->timeout_ms > 0;
 }
 
+bool parse_tenant_share(struct str text, struct record_fields *fields, const char **expected)
+{
+    uint64_t share;
+
+    (void)expected;
+    if (!str_to_u64(text, WEIGHT_MAX, &share) || share == 0)
+        return false;
+    fields->share = (uint32_t)share;
+    return true;
+}
+
 /* Compiled when all fields are known: it may need the tenant (record.c). */
 bool parse_tenant_modules(struct str text, struct record_fields *fields, const char **expected)
 {

@@ -88,7 +88,7 @@ struct record_fields {
     enum tenant_status status;
     enum tenant_https https;
     enum tenant_path path;
-    uint32_t retry_after_s, timeout_ms;
+    uint32_t retry_after_s, timeout_ms, share;
     struct str page;
     struct limits limits;
     bool limits_said;               /* at least one of them */

@@ -23,6 +23,10 @@ enum hash_by { HASH_BY_CLIENT, HASH_BY_PATH, HASH_BY_HEADER, HASH_BY_COOKIE };
 
 /* As enum proxy_version (net/proxy_header.h). */
 enum send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
+#define QUEUE_STANDARD 100
+#define QUEUE_STANDARD_MS 10000
+
+enum max_conns_of { MAX_CONNS_OF_EDGE, MAX_CONNS_OF_CLUSTER };
 
 /* What few endpoints have beside their weight: the rows of schema/endpoint.def. */
 struct endpoint_options {
@@ -33,6 +37,8 @@ struct endpoint_options {
     bool drain;      /* takes no new clients; those that stick to it stay */
     bool near;       /* in this edge's own zone: service_arrange */
     struct str zone; /* ptr NULL: in none */
+    bool has_max_conns;
+    uint32_t max_conns; /* 0: no limit, whatever its service says */
 };
 
 struct endpoint {
@@ -55,6 +61,10 @@ struct service_policy {
     struct str sticky;      /* name of the cookie; ptr NULL: clients do not stick */
     uint32_t slow_start_ms; /* 0: a new endpoint takes its whole share at once */
     uint32_t zone_min;      /* percent, and one; 0: not said, see balance.h */
+    enum max_conns_of max_conns_of;
+    uint32_t max_conns;        /* of each endpoint that does not say otherwise; 0: no limit */
+    uint32_t queue_and_one;    /* so many may wait, and one; 0: not said */
+    uint32_t queue_timeout_ms; /* 0: not said */
 };
 
 /* Parts of a service's rota. */
@@ -75,6 +85,7 @@ struct service {
     bool bad;                      /* never had a good version: 503 bad_record */
     struct service_policy policy;
     struct service_state *state; /* NULL: unnamed */
+    bool limited;                /* an endpoint of it has places (max_conns) */
     uint32_t endpoint_count;
     uint32_t schedule_count;
     struct endpoint *endpoints; /* inside the same allocation; constant once published */
@@ -100,6 +111,25 @@ static inline enum rota_kind endpoint_rota(const struct service *s, const struct
     if (e->options != NULL && e->options->backup && !s->lacks_others)
         return ROTA_BACKUP;
     return s->has_near && (e->options == NULL || !e->options->near) ? ROTA_FAR : ROTA_FIRST;
+}
+
+/* How many connections an edge, or the cluster, may have to this endpoint; PLACES_ANY: any number. */
+static inline unsigned service_max_conns(const struct service *s, const struct endpoint *e)
+{
+    uint32_t max = e->options != NULL && e->options->has_max_conns ? e->options->max_conns
+                                                                   : s->policy.max_conns;
+
+    return max != 0 ? max : PLACES_ANY;
+}
+
+static inline uint32_t service_queue(const struct service *s)
+{
+    return s->policy.queue_and_one != 0 ? s->policy.queue_and_one - 1 : QUEUE_STANDARD;
+}
+
+static inline uint32_t service_queue_ms(const struct service *s)
+{
+    return s->policy.queue_timeout_ms != 0 ? s->policy.queue_timeout_ms : QUEUE_STANDARD_MS;
 }
 
 #endif

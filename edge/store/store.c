@@ -278,6 +278,7 @@ struct store *store_open(struct loop *l, const struct settings *settings, struct
     snprintf(s->client_name, sizeof(s->client_name), "usher-%s", settings->name);
     turn_end_init(&s->flush, on_flush);
     states_init(&s->states);
+    s->states.lane_count = settings->workers;
     mirror_init(&s->mirror, &s->status);
     sync_init(s);
     lookups_init(s);

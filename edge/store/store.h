@@ -97,7 +97,7 @@ typedef void (*call_fn)(void *owner, const struct call_answer *answer);
 struct store_call *store_call(struct store *s, unsigned argc, const struct str *words, call_fn fn,
                               void *owner);
 void store_call_cancel(struct store_call *c);
-/* What this edge knows of tenants beside their records. */
+/* What this edge knows of tenants, services and endpoints beside their records. */
 struct states *store_states(struct store *s);
 struct str store_prefix(const struct store *s); /* "usher:" */
 void store_confirmed(struct store *s, uint64_t number);

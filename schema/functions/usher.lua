@@ -21,6 +21,7 @@ local host_fields = {
     { "https", "word", "off or redirect" },
     { "path", "word", "normal or raw" },
     { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+    { "share", "number", "a number from 1 to 1000" },
     { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
     { "max_conns", "number", "off, or a number from 1 to 1000000" },
     { "max_requests", "number", "off, or a number from 1 to 1000000" },
@@ -40,6 +41,7 @@ local tenant_fields = {
     { "https", "word", "off or redirect" },
     { "path", "word", "normal or raw" },
     { "timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+    { "share", "number", "a number from 1 to 1000" },
     { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
     { "max_conns", "number", "off, or a number from 1 to 1000000" },
     { "max_requests", "number", "off, or a number from 1 to 1000000" },
@@ -68,9 +70,14 @@ local service_fields = {
     { "health_fall", "count", "a number from 1 to 100" },
     { "health_port", "count", "a port from 1 to 65535" },
     { "panic", "count", "a percentage from 0 to 100" },
+    { "max_conns", "number", "a number from 0 to 100000; 0: any number" },
+    { "max_conns_of", "word", "edge or cluster" },
+    { "queue", "number", "a number from 0 to 10000" },
+    { "queue_timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
 }
 local endpoint_options = {
     { "weight", "number", "a weight from 0 to 1000, such as 100 or weight=100" },
+    { "max_conns", "number", "a number from 0 to 100000; 0: any number" },
 }
 local rule_words = {
     { "path", "condition", "/x, or /x/* with * as the whole last segment, or ~REGEX" },
