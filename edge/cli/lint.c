@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/cidr.h"
 #include "cli/lint_rules.h"
 #include "cli/near_miss.h"
 #include "http/target.h"
@@ -98,6 +99,19 @@ static void warn(struct lint *l, const char *kind, enum family family, struct st
 
 /* --- keys --- */
 
+/* A ban is its key: one that is no range bans nobody. */
+static void judge_ban(struct lint *l, struct str key, struct str range)
+{
+    struct record_error error;
+    const char *expected;
+    struct cidr c;
+
+    if (cidr_parse(range, &c, &expected))
+        return;
+    record_error_set(&error, "", range, "%s", expected);
+    find(l, false, "bad_key", key, &error, "");
+}
+
 static void judge_family(struct lint *l, struct str key, struct str rest)
 {
     const char *end = rest.len ? memchr(rest.ptr, ':', rest.len) : NULL, *near, *known[FAMILIES];
@@ -105,6 +119,10 @@ static void judge_family(struct lint *l, struct str key, struct str rest)
     struct record_error error;
     char hint[160] = "";
 
+    if (str_equals(word, STR("ban")) && end != NULL) {
+        judge_ban(l, key, str_slice(end + 1, rest.len - word.len - 1));
+        return;
+    }
     for (size_t i = 0; i < COUNT(families_other); i++)
         if (str_equals(word, str_from(families_other[i])))
             return;

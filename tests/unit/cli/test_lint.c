@@ -69,6 +69,8 @@ Test(lint, findings)
         { "HSET usher:tenant:Acme to 10.0.0.1:1", "error bad_key usher:tenant:Acme [] {}\n" },
         { "HSET usher:tenat:acme to x",
           "error unknown_key usher:tenat:acme [] {did you mean usher:tenant:acme?}\n" },
+        { "SET usher:ban:10.0.0.0/8 why", "" },
+        { "SET usher:ban:10.0.0.256 why", "error bad_key usher:ban:10.0.0.256 [] {}\n" },
         { "SET usher:colour:x y", "warning unknown_key usher:colour:x [] {}\n" },
         { "SET usher:errors x\nSET usher:edge:one x\nSET usher:t:acme:x y\nSET other x", "" },
         /* fields and values */
