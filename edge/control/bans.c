@@ -133,6 +133,7 @@ static struct ban *add(struct bans *b, struct str text, uint64_t hash)
                  log_quote(text, shown, sizeof(shown)), expected);
     map_add(&b->by_text, hash, ban);
     count(b, ban, 1);
+    b->grew = b->grew || !ban->wrong;
     return ban;
 }
 
@@ -205,10 +206,11 @@ static void publish(struct bans *b)
     if (b->by_text.count < BANS_MOST)
         b->full = false;
     if (b->in_force > 0)
-        banned = banned_new(build(b), b->workers);
+        banned = banned_new(build(b), b->grew, b->workers);
     if (banned != NULL || b->published)
         b->events.publish(b->events.owner, banned);
     b->published = banned != NULL;
+    b->grew = false;
     b->next_build_ms = loop_now_ms(b->loop) + (clock_now_ms() - began) * BUILD_SHARE;
 }
 

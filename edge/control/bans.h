@@ -42,6 +42,7 @@ struct bans {
     bool refusal_logged;
 
     bool changed; /* since the last set was built */
+    bool grew;    /* the same, and there is one more to be turned away */
     bool published;
     uint64_t next_build_ms; /* so that building takes a tenth of the time at most */
     struct turn_end go;

@@ -75,11 +75,12 @@ bool client_believe(struct exchange *x)
 
 /* --- bans --- */
 
-struct banned *banned_new(struct cidr_set *set, unsigned holders)
+struct banned *banned_new(struct cidr_set *set, bool grew, unsigned holders)
 {
     struct banned *b = check_alloc(sizeof(*b));
 
     b->set = set;
+    b->grew = grew;
     atomic_init(&b->holders, holders);
     return b;
 }
@@ -96,7 +97,7 @@ void client_ban(struct worker *w, struct banned *banned)
 {
     banned_let_go(w->banned);
     w->banned = banned;
-    if (banned == NULL)
+    if (banned == NULL || !banned->grew)
         return;
     LIST_EACH (node, after, &w->sessions) {
         struct session *s = LIST_ITEM(node, struct session, node);

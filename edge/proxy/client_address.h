@@ -32,11 +32,12 @@ enum client_belief {
 /* The ranges that are banned now: one for all workers, freed when the last of them lets go. */
 struct banned {
     struct cidr_set *set;
+    bool grew; /* it holds more than the one before it */
     atomic_uint holders;
 };
 
-struct banned *banned_new(struct cidr_set *set, unsigned holders); /* takes the set */
-void banned_let_go(struct banned *b);                              /* NULL: harmless */
+struct banned *banned_new(struct cidr_set *set, bool grew, unsigned holders); /* takes the set */
+void banned_let_go(struct banned *b);                                         /* NULL: harmless */
 
 bool client_sends_header(const struct client_trust *t, const struct address *a);
 bool client_is_forwarder(const struct client_trust *t, const struct address *a);
@@ -48,7 +49,7 @@ bool client_is_banned(const struct worker *w, const struct address *a);
  * connection. False: its client is banned. */
 bool client_believe(struct exchange *x);
 
-/* From now on these are banned (NULL: nobody); takes it. Their connections are cut. */
+/* From now on these are banned (NULL: nobody); takes it. Connections of those who were not before are cut. */
 void client_ban(struct worker *w, struct banned *banned);
 
 #endif
