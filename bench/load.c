@@ -10,6 +10,7 @@
  *     -p PATH (/small)       -b BYTES of a right body (any)     -c CORE to stay on
  *     -h HOST (bench.test)   -k K: instead, t1.bench.test ... tK.bench.test, first each, then at random
  *     -x a new connection per request ("Connection: close")
+ *     -e expects to be turned away: by a 403, or by a connection that ends without a byte
  *     -z asks for gzip, and what is not gzip is an error
  *     -r REQUESTS a second, of all connections together; without it, as many as are answered
  *     -l a 429 is no error, and is counted apart
@@ -71,7 +72,7 @@ struct options {
     const char *path, *host;
     uint64_t body;       /* UNTOLD: any */
     uint64_t per_second; /* 0: as many as are answered */
-    bool each_new, once, gzip, limits;
+    bool each_new, once, gzip, limits, turned_away;
     pid_t pids[MOST_PIDS];
     unsigned pid_count;
 };
@@ -185,7 +186,7 @@ static void ask(struct load *l, struct conn *c)
     c->chunk_at = CHUNK_SIZE;
     c->filled = 0;
     c->asked_at = l->now;
-    if (send(c->fd, out, size, MSG_NOSIGNAL) != (ssize_t)size)
+    if (send(c->fd, out, size, MSG_NOSIGNAL) != (ssize_t)size && !l->o.turned_away)
         c->asked_at = 0; /* the connection is broken; its event says so */
 }
 
@@ -252,6 +253,8 @@ static bool is_right(struct load *l, struct conn *c, size_t head, uint64_t lengt
     bool limited = l->o.limits && !memcmp(c->in, "HTTP/1.1 429", 12);
     const char *coding;
 
+    if (l->o.turned_away)
+        return !memcmp(c->in, "HTTP/1.1 403", 12) && length != UNTOLD;
     if (limited) {
         l->limited += l->measuring;
         l->all_limited++;
@@ -357,6 +360,11 @@ static bool read_some(struct load *l, struct conn *c)
     }
     if (got < 0 && errno == EAGAIN)
         return false;
+    if (got <= 0 && l->o.turned_away && !c->filled && !c->answered) {
+        answered(l, c);
+        reopen(l, c);
+        return false;
+    }
     if (got <= 0 || c->answered) {
         /* The end is right where it was asked for; bytes after the answer never are. */
         if (got != 0 || !c->answered)
@@ -572,7 +580,7 @@ static void read_options(struct load *l, int argc, char **argv)
     struct options *o = &l->o;
     int option;
 
-    while ((option = getopt(argc, argv, "n:d:w:p:b:c:h:k:m:f:r:xzl1")) != -1) {
+    while ((option = getopt(argc, argv, "n:d:w:p:b:c:h:k:m:f:r:xezl1")) != -1) {
         if (option == 'n')
             o->connections = (unsigned)loopback_number("-n", optarg, 1, 100000);
         else if (option == 'd')
@@ -593,6 +601,8 @@ static void read_options(struct load *l, int argc, char **argv)
             read_pids(o, optarg);
         else if (option == 'x')
             o->each_new = true;
+        else if (option == 'e')
+            o->turned_away = true;
         else if (option == 'z')
             o->gzip = true;
         else if (option == 'r')
