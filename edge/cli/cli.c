@@ -24,6 +24,8 @@ static const struct verb verbs[] = {
     { "wait", "until every edge has applied what was written", wait_verb },
     { "accept", "what Redis has lost is gone for good: edges that hold back go on", accept_verb },
     { "edges", "the edges there are, and how they do", edges_verb },
+    { "endpoints", "the endpoints of a service, and who says what of their health",
+      endpoints_verb },
     { "topology", "where Redis is: Sentinels, primary, replicas", topology_verb },
     { "health", "whether an edge may be sent clients: for health checks", health_verb },
     { "upgrade", "start the new program, and hand over to it without a lost connection",

@@ -13,6 +13,7 @@ int check_verb(int argc, char **argv);
 int accept_verb(int argc, char **argv);
 int wait_verb(int argc, char **argv);
 int edges_verb(int argc, char **argv);
+int endpoints_verb(int argc, char **argv);
 int topology_verb(int argc, char **argv);
 int health_verb(int argc, char **argv);
 int upgrade_verb(int argc, char **argv);

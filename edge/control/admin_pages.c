@@ -122,6 +122,7 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
     for (unsigned i = 0; i < c->worker_count; i++)
         metrics_add(&m, worker_counters(c->workers[i]));
     metrics_write(&m, &body);
+    health_write_metrics(c->health, &body);
     if (c->shared.modules != NULL && registry_count(c->shared.modules) > 0) {
         const struct module_watch **watches = check_alloc(c->worker_count * sizeof(*watches));
 
@@ -245,6 +246,33 @@ static void write_upgrade(struct control *c, struct admin_exchange *x, struct st
     admin_http_answer(x, 200, TYPE_JSON, &body);
 }
 
+static void write_health(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+    char service[PREFIX_MAX], as[8];
+    bool text, known = true;
+
+    if (!query_value(query, STR("service"), service, sizeof(service)) ||
+        !query_value(query, STR("as"), as, sizeof(as))) {
+        answer_text(x, 400, "service=NAME is expected, and perhaps as=text");
+        return;
+    }
+    text = strcmp(as, "text") == 0 && service[0] != '\0';
+    if (service[0] == '\0')
+        health_write_list(c->health, &body);
+    else if (text)
+        known = health_write_text(c->health, str_from(service), &body);
+    else
+        known = health_write_json(c->health, str_from(service), &body);
+    if (!known) {
+        answer_text(x, 404, "this edge checks no such service, nor has it others' word for it");
+        return;
+    }
+    if (!text)
+        buf_add_text(&body, "\n");
+    admin_http_answer(x, 200, text ? TYPE_TEXT : TYPE_JSON, &body);
+}
+
 static void write_accept(struct control *c, struct admin_exchange *x, struct str query)
 {
     unsigned long long missing = store_status(c->store)->missing_hosts;
@@ -273,6 +301,8 @@ static const struct page pages[] = {
     { "/explain", write_explanation, 0,
       "what becomes of a request; ?url=http://...&method=GET&header=...&from=IP&as=json" },
     { "/upgrade", write_upgrade, 0, "this process, and how its last upgrade went (SIGUSR2)" },
+    { "/endpoints", write_health, 0,
+      "services whose endpoints are checked; ?service=NAME: each endpoint, and who says what of it" },
     { "/dump/store", write_store, 0, "the link to Redis and what is known of its records" },
     { "/dump/records", write_records, 0, "the records themselves; ?prefix=usher:host: for some" },
     { "/dump/tenants", write_tenants, 0,

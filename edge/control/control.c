@@ -121,6 +121,7 @@ static void on_changes(void *owner, struct changes *changes)
 {
     struct control *c = owner;
 
+    health_changes(c->health, changes);
     if (c->workers != NULL)
         publish_changes(&c->publisher, changes);
     else
@@ -164,7 +165,13 @@ static void publish_banned(void *owner, struct banned *banned)
 
 static void on_shared(void *owner, struct str key)
 {
-    bans_changed(&((struct control *)owner)->bans, key);
+    struct control *c = owner;
+
+    bans_changed(&c->bans, key);
+    if (key.len == 0)
+        health_shared_changed(c->health, key);
+    else if (str_starts_with(key, STR("health:")))
+        health_shared_changed(c->health, str_slice(key.ptr + 7, key.len - 7));
 }
 
 static void on_facts(void *owner, struct store_facts *facts)
@@ -208,6 +215,7 @@ static void tell_workers_to_drain(void *owner, bool handed_over)
     struct control *c = owner;
 
     listen_close(&c->listen);
+    health_leave(c->health, !handed_over);
     tell_all(c, handed_over ? WORKER_HAND_OVER : WORKER_DRAIN);
 }
 
@@ -283,12 +291,14 @@ static void stop_all(struct control *c)
         close(c->listen.admin);
     listen_close(&c->listen);
     bans_close(&c->bans);
+    health_close(c->health);
     stop_workers(c);
     admin_pages_free(c);
     store_close(c->store);
     loop_run(&c->loop); /* until all that was closed has closed */
     publish_close(&c->publisher);
     bans_free(&c->bans);
+    health_free(c->health);
     store_free(c->store);
     if (c->admin != NULL)
         admin_http_free(c->admin);
@@ -311,8 +321,8 @@ static void serve(struct control *c, int old_edge)
                                    .on_changes = on_changes,
                                    .confirm = on_confirm,
                                    .facts = on_facts,
-                                   .on_shared = on_shared,
                                    .on_asked = on_asked,
+                                   .on_shared = on_shared,
                                    .let_go = on_let_go };
     struct bans_events bans = { c, publish_banned, on_bans_settled };
     uint64_t began = clock_now_ms();
@@ -324,6 +334,7 @@ static void serve(struct control *c, int old_edge)
     c->store = store_open(&c->loop, c->settings, &c->guard, &c->modules, &events);
     c->rates.store = c->store;
     bans_use(&c->bans, c->store);
+    c->health = health_open(&c->loop, c->settings, &c->guard, c->store);
     upgrade_init(c);
     notify_open(&c->notify, &c->loop);
     takeover_begin(c, old_edge);

@@ -5,6 +5,7 @@
 #include "control/admin_http.h"
 #include "control/bans.h"
 #include "control/drain.h"
+#include "control/health.h"
 #include "control/listen.h"
 #include "control/notify.h"
 #include "control/publish.h"
@@ -37,6 +38,7 @@ struct control {
     unsigned worker_count;
 
     struct store *store;
+    struct health *health;
     struct publisher publisher;
     struct bans bans;
     uint64_t confirm_later; /* a barrier that waits for the bans before it; 0: none */

@@ -393,13 +393,28 @@ static void find_action(struct walk *w)
 
 /* --- endpoints --- */
 
+static void say_health(struct walk *w, const struct service *service, struct explained_endpoint *e)
+{
+    struct buf says = { 0 };
+    bool out = w->source->health != NULL &&
+               w->source->health(w->source->owner, str_from(service->name), e->address, &says);
+    struct str kept =
+        says.len > 0 ? arena_copy(&w->e->arena, str_slice(says.ptr, says.len)) : STR("");
+
+    if (out)
+        e->out = kept;
+    else
+        e->health = kept;
+    buf_free(&says);
+}
+
 static void explain_endpoints(struct walk *w, const struct service *service)
 {
     static const char *const send_proxy[] = { "", "v1", "v2" };
 
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
         const struct endpoint *from = &service->endpoints[i];
-        struct explained_endpoint e = { .weight = from->weight, .out = STR("") };
+        struct explained_endpoint e = { .weight = from->weight, .out = STR(""), .health = STR("") };
         char text[ADDRESS_TEXT_SIZE];
         uint32_t places = 0;
 
@@ -411,6 +426,7 @@ static void explain_endpoints(struct walk *w, const struct service *service)
         if (guard_judge(w->source->guard, &from->address) != GUARD_ALLOWED)
             e.out = explain_print(w->e, "endpoint_forbidden: expected %s",
                                   guard_expects(guard_judge(w->source->guard, &from->address)));
+        say_health(w, service, &e);
         if (places == 0)
             e.out = STR("weight 0: takes no new requests");
         explain_add(w->e, endpoints, e);

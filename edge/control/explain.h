@@ -26,6 +26,9 @@ struct explain_source {
     enum explained_state (*state)(void *owner, enum family family, struct str name,
                                   struct buf *says);
     void *owner;
+    /* Says what is known of an endpoint of this service; true: it gets no requests for it. NULL: nobody
+     * knows anything. */
+    bool (*health)(void *owner, struct str service, struct str endpoint, struct buf *says);
     const struct guard *guard; /* where endpoints may not be */
     const struct module_host *modules;
     const struct bans *bans;         /* NULL: nothing is known of them */
@@ -71,6 +74,7 @@ struct explained_part { /* of a split */
 
 struct explained_endpoint {
     struct str address, out; /* out: why it gets nothing; "" */
+    struct str health;       /* what its checks say, when it is no reason to be out; "" */
     uint32_t weight;
     double share; /* of the requests, 0 to 1 */
 };

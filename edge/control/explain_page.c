@@ -15,6 +15,7 @@
 /* The last value that was asked for. */
 struct mirror_records {
     struct store *store;
+    const struct health *health;
     struct buf raw;
     struct value value;
 };
@@ -58,6 +59,13 @@ static enum explained_state state(void *owner, enum family family, struct str na
         record_error_say(r.error, says);
     }
     return r.good ? EXPLAINED_GOOD : EXPLAINED_BAD;
+}
+
+static bool health(void *owner, struct str service, struct str endpoint, struct buf *says)
+{
+    const struct mirror_records *m = owner;
+
+    return health_say(m->health, service, endpoint, says);
 }
 
 /* --- the query --- */
@@ -136,11 +144,12 @@ static const char *read_query(struct arena *arena, struct str query, struct expl
 
 unsigned explain_page(struct control *c, struct str query, struct buf *body, bool *json)
 {
-    struct mirror_records m = { .store = c->store };
+    struct mirror_records m = { .store = c->store, .health = c->health };
     struct explain_source source = { .records = { &m, fetch },
                                      .in_force = true,
                                      .state = state,
                                      .owner = &m,
+                                     .health = health,
                                      .guard = &c->guard,
                                      .modules = &c->modules,
                                      .bans = &c->bans,

@@ -155,9 +155,12 @@ static void write_target(const struct explanation *e, struct buf *to)
         title(to, i == 0 ? "endpoints" : "");
         buf_printf(to, STR_FMT "  weight %u, ", STR_ARG(p->address), p->weight);
         if (p->out.len > 0)
-            buf_printf(to, "out: " STR_FMT "\n", STR_ARG(p->out));
+            buf_printf(to, "out: " STR_FMT, STR_ARG(p->out));
         else
-            buf_printf(to, "%.4g%% of the requests\n", p->share * 100);
+            buf_printf(to, "%.4g%% of the requests", p->share * 100);
+        if (p->health.len > 0)
+            buf_printf(to, "; " STR_FMT, STR_ARG(p->health));
+        buf_add_text(to, "\n");
     }
 }
 
@@ -318,6 +321,8 @@ static void json_target(const struct explanation *e, struct buf *to)
         buf_printf(to, ",\"weight\":%u,\"share\":%.6g", p->weight, p->share);
         if (p->out.len > 0)
             member(to, "out", p->out);
+        if (p->health.len > 0)
+            member(to, "health", p->health);
         buf_add_text(to, "}");
     }
     buf_add_text(to, "]");

@@ -4,6 +4,7 @@
 #define PROXY_ATTEMPT_H
 
 #include "proxy/exchange.h"
+#include "proxy/worker_state.h"
 
 void attempt_begin(struct exchange *x, const struct endpoint *e);
 
@@ -11,6 +12,13 @@ void attempt_begin(struct exchange *x, const struct endpoint *e);
  * has failed. Any other: it was given up, which says nothing of the endpoint. The endpoint and
  * its service are still pinned. */
 void attempt_over(struct exchange *x, enum fault fault);
+
+/* Its endpoint has answered, whatever: where health is checked that is noted. */
+static inline void attempt_heard(struct exchange *x)
+{
+    if (x->balanced->policy.health != NULL)
+        health_heard(x->endpoint->state, loop_now_ms(&x->w->loop));
+}
 
 static inline bool attempt_is_on(const struct exchange *x)
 {

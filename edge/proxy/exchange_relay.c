@@ -158,6 +158,7 @@ static void pass_response_head(struct exchange *x)
 
 void exchange_on_response_head(struct exchange *x)
 {
+    attempt_heard(x);
     if (x->modules != NULL) {
         pass_response_head(x);
         return;

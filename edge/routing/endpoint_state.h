@@ -77,10 +77,6 @@ struct service_state {
 
     /* balancing */
 
-    /* health checks: control's */
-    atomic_uint down_count; /* endpoints with a down_ms */
-    atomic_bool panics;     /* so few are up that all are taken for up */
-
     /* retries */
 
     /* max_conns */

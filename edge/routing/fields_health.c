@@ -24,6 +24,8 @@ static struct health_policy *health_of(struct record_fields *fields)
     h = arena_alloc(&fields->arena, sizeof(*h));
     *h = (struct health_policy){ .path = STR("/"),
                                  .method = STR("GET"),
+                                 .host = STR(""),
+                                 .body = STR(""),
                                  .status = STR("200-399"),
                                  .ranges = { { 200, 399 } },
                                  .range_count = 1,

@@ -68,12 +68,4 @@ static inline void health_heard(struct endpoint_state *s, uint64_t now_ms)
         atomic_store_explicit(&s->heard_ms, now_ms, memory_order_relaxed);
 }
 
-/* Whether health_is_down is to be asked of each endpoint: some are down, and not so many that all
- * are better taken for up (`panic`). */
-static inline bool health_counts(const struct service_state *s)
-{
-    return atomic_load_explicit(&s->down_count, memory_order_relaxed) > 0 &&
-           !atomic_load_explicit(&s->panics, memory_order_relaxed);
-}
-
 #endif

@@ -1,0 +1,71 @@
+/* health_script.c -- two checkers at a time, and what each says of an endpoint, kept beside the other's.
+ *
+ * Owns:    nothing.
+ * Thread:  control (pure: any would do)
+ * Used by: health_share.c.
+ * Not here: what votes come to (health_verdict.c). */
+#include "control/health_script.h"
+
+const char *health_script(void)
+{
+    return "local time = redis.call('TIME')\n"
+           "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+           "local me = ARGV[2]\n"
+           "local function text(number) return string.format('%.0f', number) end\n"
+           "local function with_all(answer)\n"
+           "  for _, word in ipairs(redis.call('HGETALL', KEYS[2])) do answer[#answer + 1] = word end\n"
+           "  return answer\n"
+           "end\n"
+           "if ARGV[1] == 'read' then return with_all({ now }) end\n"
+           "if ARGV[1] == 'leave' then\n"
+           "  redis.call('HDEL', KEYS[1], me)\n"
+           "  if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end\n"
+           "  return { now }\n"
+           "end\n"
+           /* places */
+           "local lease, keep = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
+           "local places, live, count, first = redis.call('HGETALL', KEYS[1]), {}, 0, nil\n"
+           "for i = 1, #places, 2 do\n"
+           "  local ends = tonumber(places[i + 1]) or 0\n"
+           "  if ends <= now or ends > now + 600000 then\n"
+           "    redis.call('HDEL', KEYS[1], places[i])\n"
+           "  else\n"
+           "    live[places[i]] = true\n"
+           "    count = count + 1\n"
+           "    if not first or ends < first then first = ends end\n"
+           "  end\n"
+           "end\n"
+           "local new = not live[me]\n"
+           "if new and count >= 2 then return with_all({ now, 0, first - now }) end\n"
+           "live[me] = true\n"
+           "redis.call('HSET', KEYS[1], me, text(now + lease))\n"
+           "redis.call('PEXPIRE', KEYS[1], lease * 2)\n"
+           /* votes: mine, and one other, of a checker before one that was, the newest of these */
+           "local said = {}\n"
+           "for name, word, age, reason in ARGV[5]:gmatch('([^\\t\\n]+)\\t(%a+)\\t(%d+)\\t([^\\n]*)\\n') do\n"
+           "  local other, rank, downs = nil, 0, word == 'down' and 1 or 0\n"
+           "  for vote in (redis.call('HGET', KEYS[2], name) or ''):gmatch('| ([^|]*[^| ])') do\n"
+           "    local edge, at = vote:match('^(%S+) %a+ %d+ (%d+)')\n"
+           "    if edge and edge ~= me and tonumber(at) > now - keep then\n"
+           "      local its = tonumber(at) + (live[edge] and 1e14 or 0)\n"
+           "      if its > rank then other, rank = vote, its end\n"
+           "    end\n"
+           "  end\n"
+           "  local mine = me .. ' ' .. word .. ' ' .. text(now - age) .. ' ' .. text(now)\n"
+           "  if reason ~= '' then mine = mine .. ' ' .. reason end\n"
+           "  if other and other:match('^%S+ down ') then downs = downs + 1 end\n"
+           "  local all = downs == 0 and 'up' or (downs == 1 and other) and 'doubted' or 'down'\n"
+           "  redis.call('HSET', KEYS[2], name, all .. ' | ' .. mine .. (other and ' | ' .. other or ''))\n"
+           "  said[name] = true\n"
+           "end\n"
+           "if ARGV[6] == 'all' then\n"
+           "  local there = redis.call('HGETALL', KEYS[2])\n"
+           "  for i = 1, #there, 2 do\n"
+           "    local newest = 0\n"
+           "    for at in there[i + 1]:gmatch('| %S+ %a+ %d+ (%d+)') do newest = math.max(newest, tonumber(at)) end\n"
+           "    if not said[there[i]] and newest <= now - keep then redis.call('HDEL', KEYS[2], there[i]) end\n"
+           "  end\n"
+           "end\n"
+           "if ARGV[5] ~= '' then redis.call('PEXPIRE', KEYS[2], keep) end\n"
+           "return new and with_all({ now, 2, 0 }) or { now, 1, 0 }\n";
+}
