@@ -118,7 +118,11 @@ static const struct row rows[] = {
     { "connect-timeout", "TIME", KIND_TIME, AT(connect_timeout_ms), 1, 24 * HOUR_MS, "5s",
       "an endpoint must have accepted" },
     { "response-timeout", "TIME", KIND_TIME, AT(response_timeout_ms), 1, 24 * HOUR_MS, "60s",
-      "an endpoint must have sent something: the head, then more of the body" },
+      "an endpoint must have begun its response" },
+    { "stream-timeout", "TIME", KIND_TIME, AT(stream_timeout_ms), 1, 24 * HOUR_MS, "5m",
+      "then it must have sent more of the response's body" },
+    { "tunnel-timeout", "TIME", KIND_TIME, AT(tunnel_timeout_ms), 1, 24 * HOUR_MS, "1h",
+      "a WebSocket is ended after this long without a byte either way" },
     { "upstream-idle-timeout", "TIME", KIND_TIME, AT(upstream_idle_timeout_ms), 1, 24 * HOUR_MS,
       "30s", "an unused connection to an endpoint is kept" },
     { "min-rate", "BYTES/s", KIND_RATE, AT(min_rate), 0, 1 << 30, "256",
@@ -153,6 +157,9 @@ static const struct row rows[] = {
       "after SIGTERM, /readyz fails this long before anything else happens" },
     { "drain-timeout", "TIME", KIND_TIME, AT(drain_timeout_ms), 0, 24 * HOUR_MS, "30s",
       "then what runs may finish; what is left is cut" },
+    { "tunnel-drain", "TIME", KIND_TIME, AT(tunnel_drain_ms), 0, 24 * HOUR_MS, NULL,
+      "so long WebSockets may go on once this edge drains, or has handed over; then they are ended "
+      "(default: --drain-timeout)" },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -586,6 +593,7 @@ bool settings_read(struct settings *s, int argc, char *const *argv, char *const 
                    char error[SETTINGS_ERROR_SIZE])
 {
     memset(s, 0, sizeof(*s));
+    s->tunnel_drain_ms = UINT64_MAX;
     settings_from_machine(s, WORKERS_MAX);
     for (const struct row *row = rows; row < rows + ROWS; row++)
         if (row->fallback != NULL)
@@ -593,6 +601,8 @@ bool settings_read(struct settings *s, int argc, char *const *argv, char *const 
     error[0] = '\0';
     if (!read_environment(s, environment, error) || !read_flags(s, argc, argv, error))
         return false;
+    if (s->tunnel_drain_ms == UINT64_MAX)
+        s->tunnel_drain_ms = s->drain_timeout_ms;
     snprintf(s->redis.probe, sizeof(s->redis.probe), "%sdefaults", s->prefix);
     return fits_together(s, error);
 }

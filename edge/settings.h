@@ -76,7 +76,8 @@ struct settings {
     uint64_t header_timeout_ms, idle_timeout_ms, connect_timeout_ms, response_timeout_ms;
     uint64_t upstream_idle_timeout_ms, lookup_timeout_ms;
     uint64_t module_stall_ms;
-    uint64_t drain_wait_ms, drain_timeout_ms;
+    uint64_t stream_timeout_ms, tunnel_timeout_ms;
+    uint64_t drain_wait_ms, drain_timeout_ms, tunnel_drain_ms;
     uint64_t min_rate; /* bytes per second */
 
     uint32_t max_head_bytes, max_header_count, max_url_bytes;

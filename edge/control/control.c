@@ -219,6 +219,11 @@ static void tell_workers_to_drain(void *owner, bool handed_over)
     tell_all(c, handed_over ? WORKER_HAND_OVER : WORKER_DRAIN);
 }
 
+static void tell_workers_to_cut(void *owner)
+{
+    tell_all(owner, WORKER_CUT);
+}
+
 static void on_left(void *owner)
 {
     loop_stop(&((struct control *)owner)->loop);
@@ -233,6 +238,7 @@ static void on_drain_over(void *owner, unsigned left)
 }
 
 static const struct drain_events drain_events = { .tell_workers = tell_workers_to_drain,
+                                                  .cut_requests = tell_workers_to_cut,
                                                   .over = on_drain_over };
 
 static void start_loop(struct control *c)

@@ -8,6 +8,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "proxy/tunnel.h"
+
+#define TUNNEL_GRACE_MS 500 /* for the workers' word that they have ended */
 
 static void end(struct drain *d)
 {
@@ -21,8 +24,20 @@ static void end(struct drain *d)
 static void begin_workers(struct drain *d, bool handed_over)
 {
     d->phase = DRAIN_WORKERS;
+    d->workers_began_ms = loop_now_ms(d->loop);
     timer_set(d->loop, &d->timer, d->settings->drain_timeout_ms);
     d->events->tell_workers(d->owner, handed_over);
+}
+
+/* Workers end tunnels by themselves: they get the time to. */
+static void wait_for_tunnels(struct drain *d)
+{
+    uint64_t until =
+        d->workers_began_ms + d->settings->tunnel_drain_ms + TUNNEL_LINGER_MS + TUNNEL_GRACE_MS;
+
+    d->phase = DRAIN_TUNNELS;
+    d->events->cut_requests(d->owner);
+    timer_set(d->loop, &d->timer, until > loop_now_ms(d->loop) ? until - loop_now_ms(d->loop) : 0);
 }
 
 static void on_timer(struct timer *t)
@@ -32,6 +47,8 @@ static void on_timer(struct timer *t)
     if (d->phase == DRAIN_WAITS)
         begin_workers(d, false);
     else if (d->phase == DRAIN_WORKERS)
+        wait_for_tunnels(d);
+    else if (d->phase == DRAIN_TUNNELS)
         end(d);
 }
 
@@ -70,7 +87,7 @@ void drain_hand_over(struct drain *d)
 
 void drain_worker_done(struct drain *d)
 {
-    if (d->phase != DRAIN_WORKERS)
+    if (d->phase != DRAIN_WORKERS && d->phase != DRAIN_TUNNELS)
         return; /* its mail crossed our decision to cut */
     CHECK(d->workers_left > 0);
     if (--d->workers_left == 0)

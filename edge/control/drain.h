@@ -11,6 +11,7 @@ enum drain_phase {
     DRAIN_OFF,     /* serving */
     DRAIN_WAITS,   /* /readyz fails, all else is as before: --drain-wait */
     DRAIN_WORKERS, /* workers finish what runs: --drain-timeout */
+    DRAIN_TUNNELS, /* only tunnels are left: until workers have ended them, --tunnel-drain */
     DRAIN_OVER,
 };
 
@@ -18,6 +19,7 @@ struct drain_events {
     /* To close their listeners and finish what runs; what waits to be accepted they take first, unless it was
      * `handed_over`. */
     void (*tell_workers)(void *owner, bool handed_over);
+    void (*cut_requests)(void *owner);
     /* Once. `left`: workers that still had something running when the time was over. */
     void (*over)(void *owner, unsigned left);
 };
@@ -25,7 +27,7 @@ struct drain_events {
 struct drain {
     enum drain_phase phase;
     unsigned workers_left;
-    uint64_t began_ms;
+    uint64_t began_ms, workers_began_ms;
     struct timer timer;
     struct loop *loop;
     const struct settings *settings;

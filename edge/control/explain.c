@@ -513,6 +513,14 @@ static void perform(struct walk *w)
     }
 }
 
+static void add_time(struct walk *w, struct explained_field f, uint32_t ms)
+{
+    f.value =
+        ms % 1000 == 0 ? explain_print(w->e, "%us", ms / 1000) : explain_print(w->e, "%ums", ms);
+    explain_add(w->e, fields, f);
+}
+
+/* Of a response; beside it what somebody says of its body and of tunnels. */
 static void find_timeout(struct walk *w)
 {
     unsigned rank = FIRST_RANK(w, timeout_ms, 0);
@@ -528,9 +536,15 @@ static void find_timeout(struct walk *w)
         w->e->timeout_ms = (uint32_t)w->source->settings->response_timeout_ms;
         f.from = STR("--response-timeout");
     }
-    f.value = w->e->timeout_ms % 1000 == 0 ? explain_print(w->e, "%us", w->e->timeout_ms / 1000)
-                                           : explain_print(w->e, "%ums", w->e->timeout_ms);
-    explain_add(w->e, fields, f);
+    add_time(w, f, w->e->timeout_ms);
+    rank = FIRST_RANK(w, stream_timeout_ms, 0);
+    if (rank < RANKS)
+        add_time(w, (struct explained_field){ "stream_timeout", STR(""), key_of_rank(w, rank) },
+                 fields_of(w, rank)->stream_timeout_ms);
+    rank = FIRST_RANK(w, tunnel_timeout_ms, 0);
+    if (rank < RANKS)
+        add_time(w, (struct explained_field){ "tunnel_timeout", STR(""), key_of_rank(w, rank) },
+                 fields_of(w, rank)->tunnel_timeout_ms);
 }
 
 static bool is_in(const struct settings_ranges *ranges, const struct address *a)

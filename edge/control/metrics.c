@@ -175,6 +175,21 @@ static void write_times(const struct counters *sum, struct buf *to)
                     "How long requests waited that got a connection then (max_conns).", to);
 }
 
+static void write_tunnels(const struct counters *sum, struct buf *to)
+{
+    one(to, "usher_tunnel_memory_bytes", "gauge",
+        "What the program itself holds for the open ones, beside the kernel's buffers.",
+        counter_read(&sum->tunnel_memory));
+    head(to, "usher_tunnel_bytes_total", "counter", "Bytes through tunnels, by who sent them.");
+    labelled(to, "usher_tunnel_bytes_total", "from", "client", counter_read(&sum->tunnel_bytes_in));
+    labelled(to, "usher_tunnel_bytes_total", "from", "endpoint",
+             counter_read(&sum->tunnel_bytes_out));
+    head(to, "usher_tunnels_ended_total", "counter", "Tunnels that have ended, by how.");
+    for (unsigned i = 0; i < TUNNEL_ENDS; i++)
+        labelled(to, "usher_tunnels_ended_total", "end", tunnel_end_name((enum tunnel_end)i),
+                 counter_read(&sum->tunnel_ends[i]));
+}
+
 static void write_workers(const struct metrics *m, struct buf *to)
 {
     static const char *const ends[] = { "answered", "failed", "cut", "refused" };
@@ -200,6 +215,7 @@ static void write_workers(const struct metrics *m, struct buf *to)
                  counter_read(&sum->clients_refused[i]));
     one(to, "usher_bans", "gauge", "Ranges of client addresses that are banned.", m->bans);
     one(to, "usher_bans_wrong", "gauge", "Keys of usher:ban: that are no range.", m->bans_wrong);
+    write_tunnels(sum, to);
     head(to, "usher_upstream_connections", "gauge", "Connections to endpoints.");
     labelled(to, "usher_upstream_connections", "state", "idle", counter_read(&sum->upstreams_idle));
     labelled(to, "usher_upstream_connections", "state", "busy", counter_read(&sum->upstreams_busy));

@@ -6,9 +6,11 @@
  * Not here: writing lines to a file (access_log.c). */
 #include "proxy/access_line.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "http/parser.h"
 #include "proxy/access_log.h"
+#include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
 
 #define FAULT_LINES_PER_SECOND 50
@@ -50,15 +52,11 @@ static void add_text(struct buf *b, const char *name, struct str value)
     buf_add_json(b, value);
 }
 
-void access_line_write(struct exchange *x)
+/* All but the time in front and the bytes behind. */
+static void add_exchange(struct exchange *x, struct buf *b)
 {
-    struct worker *w = x->w;
-    struct buf *b = &w->access_lines;
-    char text[CLOCK_TEXT_SIZE > ADDRESS_TEXT_SIZE ? CLOCK_TEXT_SIZE : ADDRESS_TEXT_SIZE];
+    char text[ADDRESS_TEXT_SIZE];
 
-    if (w->shared->access_log == NULL)
-        return;
-    buf_printf(b, "{\"time\":\"%s\"", clock_wall_text(clock_wall_ms(), text));
     if (x->session != NULL)
         add_text(b, "client", x->client->client_ip(x->session));
     if (x->target.host_len > 0) {
@@ -81,11 +79,54 @@ void access_line_write(struct exchange *x)
         add_text(b, "endpoint", str_from(address_text(&x->endpoint->address, text)));
     if (x->retried)
         buf_add_text(b, ",\"retried\":true");
-    buf_printf(b, ",\"bytes_in\":%llu,\"bytes_out\":%llu,\"ms\":%.3f}\n",
-               (unsigned long long)x->request_body_bytes,
-               (unsigned long long)x->response_body_bytes,
-               (double)(clock_now_ns() - x->begun_ns) / 1e6);
+}
+
+static void begin_line(struct buf *b)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    buf_printf(b, "{\"time\":\"%s\"", clock_wall_text(clock_wall_ms(), text));
+}
+
+static void end_line(struct worker *w, uint64_t bytes_in, uint64_t bytes_out, uint64_t begun_ns)
+{
+    buf_printf(&w->access_lines, ",\"bytes_in\":%llu,\"bytes_out\":%llu,\"ms\":%.3f}\n",
+               (unsigned long long)bytes_in, (unsigned long long)bytes_out,
+               (double)(clock_now_ns() - begun_ns) / 1e6);
     loop_at_turn_end(&w->loop, &w->access_flush);
+}
+
+void access_line_write(struct exchange *x)
+{
+    struct worker *w = x->w;
+
+    if (w->shared->access_log == NULL || x->logged_later)
+        return;
+    begin_line(&w->access_lines);
+    add_exchange(x, &w->access_lines);
+    end_line(w, x->request_body_bytes, x->response_body_bytes, x->begun_ns);
+}
+
+void access_line_keep(struct exchange *x, struct tunnel *t)
+{
+    struct buf line = { 0 };
+
+    if (x->w->shared->access_log == NULL)
+        return;
+    add_exchange(x, &line);
+    t->line = check_realloc(line.ptr, line.len);
+    t->line_len = (uint32_t)line.len;
+    x->logged_later = true;
+}
+
+void access_line_write_tunnel(struct worker *w, const struct tunnel *t)
+{
+    if (t->line == NULL)
+        return;
+    begin_line(&w->access_lines);
+    buf_add(&w->access_lines, t->line, t->line_len);
+    add_text(&w->access_lines, "tunnel", str_from(tunnel_end_name((enum tunnel_end)t->end)));
+    end_line(w, t->bytes_in, t->bytes_out, t->begun_ns);
 }
 
 void access_line_flush(struct worker *w)

@@ -19,12 +19,31 @@ void attempt_begin(struct exchange *x, const struct endpoint *e)
     }
 }
 
+static void count_off(struct attempt *a)
+{
+    if (a->counted != NULL)
+        atomic_fetch_sub_explicit(&a->counted->active, 1, memory_order_relaxed);
+    a->counted = NULL;
+}
+
 void attempt_over(struct exchange *x, enum fault fault)
 {
     (void)fault;
     CHECK(x->attempt.on);
     x->attempt.on = false;
-    if (x->attempt.counted != NULL)
-        atomic_fetch_sub_explicit(&x->attempt.counted->active, 1, memory_order_relaxed);
+    count_off(&x->attempt);
+}
+
+void attempt_to_tunnel(struct exchange *x, struct attempt *to)
+{
+    *to = (struct attempt){ .on = true, .counted = x->attempt.counted };
     x->attempt.counted = NULL;
+    attempt_over(x, FAULT_NONE);
+}
+
+void attempt_tunnel_over(struct attempt *a)
+{
+    CHECK(a->on);
+    a->on = false;
+    count_off(a);
 }

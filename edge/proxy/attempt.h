@@ -20,6 +20,11 @@ static inline void attempt_heard(struct exchange *x)
         health_heard(x->endpoint->state, loop_now_ms(&x->w->loop));
 }
 
+/* Its 101 has come, so it went well. What it is counted in as under way, it is counted in by `to` from here on,
+ * until that is over; the owner of its endpoint stays pinned. */
+void attempt_to_tunnel(struct exchange *x, struct attempt *to);
+void attempt_tunnel_over(struct attempt *a);
+
 static inline bool attempt_is_on(const struct exchange *x)
 {
     return x->attempt.on;

@@ -31,3 +31,11 @@ void counters_latency(struct counters *c, uint64_t ns)
     counter_add(&c->latency[bucket_of(ns)], 1);
     counter_add(&c->latency_ns_sum, ns);
 }
+
+const char *tunnel_end_name(enum tunnel_end end)
+{
+    static const char *const names[] = { "closed", "broken",           "idle",
+                                         "drain",  "endpoint_removed", "cut" };
+
+    return names[end];
+}

@@ -27,6 +27,18 @@ enum client_refusal {
     CLIENT_REFUSALS
 };
 
+/* How a tunnel ended: one side after the other; an error of either; silence (tunnel_timeout); since this edge
+ * drains; since its endpoint was taken away (tunnels=cut); at once, when time was over. */
+enum tunnel_end {
+    TUNNEL_CLOSED,
+    TUNNEL_BROKEN,
+    TUNNEL_IDLE,
+    TUNNEL_DRAIN,
+    TUNNEL_ENDPOINT_REMOVED,
+    TUNNEL_CUT,
+    TUNNEL_ENDS
+};
+
 typedef atomic_uint_fast64_t counter; /* rule zero: a typedef, so that the board reads as a list */
 
 struct counters {
@@ -38,6 +50,8 @@ struct counters {
     counter clients_accepted, clients_open;
     counter clients_refused[CLIENT_REFUSALS];
     counter exchanges_open, tunnels_open;
+    counter tunnel_memory, tunnel_bytes_in, tunnel_bytes_out;
+    counter tunnel_ends[TUNNEL_ENDS];
     counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
     counter upstream_connects, upstream_reuses, retries;
     counter accept_pauses;
@@ -70,6 +84,7 @@ static inline uint64_t counter_read(const counter *c)
     return atomic_load_explicit((counter *)c, memory_order_relaxed);
 }
 
+const char *tunnel_end_name(enum tunnel_end end);
 void counters_latency(struct counters *c, uint64_t ns);
 void counters_queue(struct counters *c, uint64_t ns);
 

@@ -143,7 +143,8 @@ static void recycle(struct exchange *x)
     x->endpoint = NULL;
     x->sticks = false;
     x->upstream = NULL;
-    x->unrouted = x->request_whole = x->response_begun = false;
+    x->unrouted = x->request_whole = x->response_begun = x->logged_later = false;
+    x->stream_timeout_ms = 0;
     x->retries.tried_count = 0;
     x->retried = x->client_paused = x->upstream_paused = false;
     x->request_framing = x->response_framing = FRAMED_AS_READ;

@@ -14,6 +14,7 @@
 struct worker;
 struct exchange;
 struct upstream;
+struct tunnel;
 struct module_run;
 struct limits_hold;
 struct pace;
@@ -39,7 +40,7 @@ struct client_side {
     void (*pause)(void *session); /* no more request body for now */
     /* true: it is just reading, and calls exchange_flush_request before it returns. */
     bool (*resume)(void *session);
-    void (*tunnel)(void *session, struct upstream *u); /* bytes go both ways from here on */
+    void (*tunnel)(void *session, struct tunnel *t); /* bytes go both ways from here on */
     bool (*is_blocked)(void *session);
     /* Client's address without port, for headers and logs. */
     struct str (*client_ip)(void *session);
@@ -122,7 +123,8 @@ struct exchange {
     struct str path_sent;            /* to the endpoint */
     struct str host_sent;            /* of the edge's own requests; len 0: as the client says */
     char *path_made;                 /* heap: path_sent, where it was rewritten; NULL */
-    uint32_t timeout_ms;             /* of the endpoint, instead of --response-timeout */
+    uint32_t timeout_ms;             /* for the endpoint to begin its response */
+    uint32_t stream_timeout_ms;      /* within its body; 0: not looked up yet */
     const struct endpoint *endpoint; /* that was chosen last */
     struct attempt attempt;
     struct queue_wait *wait; /* in STEP_QUEUE; NULL */
@@ -143,6 +145,7 @@ struct exchange {
     bool was_counted;    /* its connection, as somebody's */
     bool unrouted;       /* nothing says where it goes, unless its modules do */
     bool request_whole;  /* its body has been read to the end */
+    bool logged_later;   /* its line is its tunnel's */
     bool response_begun; /* a final head was given to the client */
     bool retried;
     uint8_t interim_heads;
@@ -181,10 +184,10 @@ void exchange_flush_response(struct exchange *x);
 /* The upstream is lost (closed by it already). `stale`: it was a pooled one, and not a byte of a
  * response had come: it may have been closing while the request was on its way. */
 void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale);
-/* 101: `u` is the client's tunnel from here on, and the exchange ends. */
 /* From its modules: what they waited for has come. */
 void exchange_on_modules(struct exchange *x);
-void exchange_on_tunnel(struct exchange *x, struct upstream *u);
+/* 101: `t` is the client's from here on, and the exchange ends. */
+void exchange_on_tunnel(struct exchange *x, struct tunnel *t);
 
 /* Does the endpoint get the request's body in chunks? */
 bool exchange_sends_chunks(const struct exchange *x);

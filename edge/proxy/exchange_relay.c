@@ -7,11 +7,13 @@
  * Thread:  its worker.
  * Used by: session.c and upstream.c, which report what came; module_run.c, when a wait is over.
  * Not here: the steps before an endpoint is found (exchange.c); framing (session_side.c, upstream.c). */
+#include "proxy/access_line.h"
 #include "proxy/attempt.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/limits.h"
 #include "proxy/module_run.h"
 #include "proxy/pace.h"
+#include "proxy/tunnel.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
 
@@ -321,12 +323,13 @@ void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
     exchange_run(x);
 }
 
-void exchange_on_tunnel(struct exchange *x, struct upstream *u)
+void exchange_on_tunnel(struct exchange *x, struct tunnel *t)
 {
     x->response_begun = true;
     x->status = 101;
     x->client->send_head(x->session, &x->response, false);
-    x->client->tunnel(x->session, u);
+    access_line_keep(x, t);
+    x->client->tunnel(x->session, t);
     if (x->limited != NULL)
         limits_tunnel(x);
     exchange_end(x);

@@ -71,6 +71,38 @@ uint32_t match_share(const struct exchange *x)
     return SAID(x, share);
 }
 
+uint32_t match_stream_timeout(const struct exchange *x)
+{
+    uint32_t said = x->site != NULL ? SAID(x, stream_timeout_ms) : x->timeout_ms;
+
+    return said != 0 ? said : (uint32_t)x->w->settings->stream_timeout_ms;
+}
+
+uint32_t match_tunnel_timeout(const struct exchange *x)
+{
+    uint32_t said = SAID(x, tunnel_timeout_ms);
+
+    return said != 0 ? said : (uint32_t)x->w->settings->tunnel_timeout_ms;
+}
+
+struct object *match_owner_of_endpoint(const struct exchange *x, uint32_t *slot)
+{
+    struct object *owner = &x->site->object;
+
+    *slot = x->site_slot;
+    if (x->service != NULL)
+        owner = &x->service->object;
+    else if (x->route != NULL)
+        owner = &x->routes->object;
+    else if (x->tenant != NULL && x->action == &x->tenant->fields.to)
+        owner = &x->tenant->object;
+    else if (x->defaults != NULL && x->action == &x->defaults->fields.to)
+        owner = &x->defaults->object;
+    if (owner != &x->site->object)
+        *slot = owner->ref.slot;
+    return owner;
+}
+
 struct str match_page(const struct exchange *x)
 {
     for (unsigned i = 0; i < MATCH_LAYERS; i++)

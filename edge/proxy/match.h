@@ -29,6 +29,12 @@ enum fault match_choose(struct exchange *x, uint32_t slot);
 /* Pins, for a request of the edge's own, the tenant of the one at hand and the service in this slot. */
 enum fault match_own(struct exchange *x, const struct exchange *parent, uint32_t slot);
 
+/* How long its endpoint may be silent within the response's body; how long a tunnel may be silent. */
+uint32_t match_stream_timeout(const struct exchange *x);
+uint32_t match_tunnel_timeout(const struct exchange *x);
+/* The pinned object, and its slot, that x->endpoint lies in: while that is pinned, the endpoint is there. */
+struct object *match_owner_of_endpoint(const struct exchange *x, uint32_t *slot);
+
 /* Of a maintenance: seconds for Retry-After; the page, ptr NULL when there is none. */
 uint32_t match_retry_after(const struct exchange *x);
 /* Of its tenant, where several wait for one service; 0: not said. */

@@ -10,6 +10,7 @@
  * Not here: what else takes time (module_wait.c); the exchange itself (exchange.c). */
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "http/parser.h"
 #include "proxy/match.h"
 #include "proxy/module_calls.h"
@@ -187,10 +188,11 @@ static bool give_body(void *session)
     return true;
 }
 
-static void refuse_tunnel(void *session, struct upstream *u)
+static void refuse_tunnel(void *session, struct tunnel *t)
 {
-    (void)session; /* never asked for: its head has no Upgrade */
-    upstream_close(u);
+    (void)session;
+    (void)t;
+    CHECK(!"its head has no Upgrade");
 }
 
 static bool is_blocked(void *session)

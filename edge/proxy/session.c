@@ -279,6 +279,27 @@ static bool place(struct conn *c, char **ptr, size_t *len)
     return true;
 }
 
+/* Its side is shut: it may well wait for its response so; or it is gone, which only shows when something is
+ * sent. So a response that does not come on is not waited for much longer. */
+static void watch_shut(struct session *s)
+{
+    s->window_bytes = s->exchange->response_body_bytes;
+    s->gone_ms = loop_now_ms(&s->w->loop) + s->w->settings->header_timeout_ms;
+    timer_set(&s->w->loop, &s->timer, s->w->settings->header_timeout_ms);
+}
+
+static void look_at_shut(struct session *s)
+{
+    uint64_t now_ms = loop_now_ms(&s->w->loop);
+
+    if (s->exchange->response_body_bytes != s->window_bytes)
+        watch_shut(s);
+    else if (now_ms < s->gone_ms)
+        timer_set(&s->w->loop, &s->timer, s->gone_ms - now_ms);
+    else
+        lose_client(s, FAULT_client_closed);
+}
+
 static void on_ended(struct conn *c, int error)
 {
     struct session *s = session_of(c);
@@ -292,10 +313,11 @@ static void on_ended(struct conn *c, int error)
         session_proxy_ended(s);
         break;
     case SESSION_WAIT:
-        /* It may well wait for its response with its own side shut; but not keep a place in a queue. */
+        /* A place in a queue is not kept for it. */
         if (error == 0 && s->exchange->step != STEP_QUEUE)
-            return;
-        lose_client(s, FAULT_client_closed);
+            watch_shut(s);
+        else
+            lose_client(s, FAULT_client_closed);
         break;
     default:
         lose_client(s, FAULT_client_closed);
@@ -390,7 +412,13 @@ static void on_timer(struct timer *t)
     case SESSION_BODY:
         check_sender(s);
         break;
-    default: /* waiting for the endpoint: its own limits hold */
+    case SESSION_WAIT:
+        if (s->client_ended)
+            look_at_shut(s);
+        else /* the endpoint's own limits hold */
+            conn_read(&s->conn, s->kept_len == 0);
+        break;
+    default:
         conn_read(&s->conn, s->kept_len == 0);
         break;
     }

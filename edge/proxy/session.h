@@ -9,7 +9,7 @@
 
 struct worker;
 struct exchange;
-struct upstream;
+struct tunnel;
 
 enum session_phase {
     SESSION_IDLE,   /* between requests, or before the first */
@@ -28,7 +28,7 @@ struct session {
     struct list node; /* of its worker */
     struct worker *w;
     struct exchange *exchange;
-    struct upstream *tunnel; /* the other side of a tunnel */
+    struct tunnel *tunnel; /* SESSION_TUNNEL */
     struct parser parser;
     struct timer timer;
     struct turn_end again; /* kept bytes are to be fed */
@@ -48,8 +48,11 @@ struct session {
     bool head_unsent;   /* a final head lies in the worker's gather */
     uint64_t skip_left; /* SESSION_SKIP: bytes of body still to come */
     bool http10;
-    unsigned served;       /* requests begun */
-    size_t window_bytes;   /* of body since the last look at the rate */
+    unsigned served; /* requests begun */
+    size_t
+        window_bytes; /* of body since the last look at the rate; or of the response, see gone_ms */
+    uint64_t
+        gone_ms; /* its side is shut: without a byte of response until then, it is taken as gone */
     size_t blocked_before; /* bytes queued for the client at the last look */
     /* Bytes that cannot be taken now: a head in pieces, body while paused, pipelined requests. */
     char *kept;

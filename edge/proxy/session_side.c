@@ -209,15 +209,16 @@ static bool resume_request(void *session)
     return false;
 }
 
-static void begin_tunnel(void *session, struct upstream *u)
+static void begin_tunnel(void *session, struct tunnel *t)
 {
     struct session *s = session;
 
     s->exchange = NULL;
-    s->tunnel = u;
+    s->tunnel = t;
     s->phase = SESSION_TUNNEL;
     s->response_chunked = false;
     timer_stop(&s->timer);
+    parser_free(&s->parser);
     flush_part(s, true, STR("")); /* a failure shows when the first byte is passed */
     session_read_on(s);
 }

@@ -114,22 +114,28 @@ struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t index)
     return slot->object;
 }
 
-static void unpin_retired(struct sites *s, uint32_t slot, struct object *object)
+static struct retired *retired_of(struct sites *s, uint32_t slot, const struct object *object)
 {
     LIST_EACH (node, after, &s->retired) {
         struct retired *r = LIST_ITEM(node, struct retired, node);
 
-        if (r->object != object || r->slot != slot)
-            continue;
-        if (--r->pins == 0) {
-            list_remove(&r->node);
-            release(s, object);
-            free(r);
-            mail_released(s);
-        }
-        return;
+        if (r->object == object && r->slot == slot)
+            return r;
     }
-    CHECK(!"an unpinned object is either current or retired");
+    CHECK(!"a pinned object is either current or retired");
+    return NULL;
+}
+
+static void unpin_retired(struct sites *s, uint32_t slot, struct object *object)
+{
+    struct retired *r = retired_of(s, slot, object);
+
+    if (--r->pins > 0)
+        return;
+    list_remove(&r->node);
+    release(s, object);
+    free(r);
+    mail_released(s);
 }
 
 void sites_unpin(struct sites *s, uint32_t index, struct object *object)
@@ -141,6 +147,16 @@ void sites_unpin(struct sites *s, uint32_t index, struct object *object)
         return;
     }
     slot->pins--;
+}
+
+void sites_pin_again(struct sites *s, uint32_t index, struct object *object)
+{
+    struct slot *slot = &s->slots[object->kind][index];
+
+    if (slot->object == object)
+        slot->pins++;
+    else
+        retired_of(s, index, object)->pins++;
 }
 
 uint32_t *sites_cursor(struct sites *s, enum object_kind kind, uint32_t slot)

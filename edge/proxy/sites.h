@@ -86,6 +86,8 @@ void sites_fetch_slot(const struct sites *s, struct map_print print);
  * object and slot, however often the slot was swapped in between. */
 struct object *sites_pin(struct sites *s, enum object_kind kind, uint32_t slot);
 void sites_unpin(struct sites *s, uint32_t slot, struct object *object);
+/* Once more what is pinned already, of whatever age it is. */
+void sites_pin_again(struct sites *s, uint32_t slot, struct object *object);
 uint32_t *sites_cursor(struct sites *s, enum object_kind kind, uint32_t slot);
 
 /* Takes part in `changes`: frees it when this worker is the last to have applied it. */

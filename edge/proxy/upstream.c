@@ -15,6 +15,7 @@
 #include "http/serializer.h"
 #include "net/guard.h"
 #include "net/proxy_header.h"
+#include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/places.h"
 #include "proxy/tunnel.h"
@@ -32,6 +33,16 @@ static struct upstream *upstream_of(struct conn *c)
 static void set_timer(struct upstream *u, uint64_t ms)
 {
     timer_set(&u->w->loop, &u->timer, ms);
+}
+
+/* For the next byte of the response. */
+static void await_more(struct upstream *u)
+{
+    struct exchange *x = u->exchange;
+
+    if (u->state == UPSTREAM_BODY && x->stream_timeout_ms == 0)
+        x->stream_timeout_ms = match_stream_timeout(x);
+    set_timer(u, u->state == UPSTREAM_BODY ? x->stream_timeout_ms : x->timeout_ms);
 }
 
 /* The connection is of no more use to its exchange, which hears of it last. */
@@ -153,18 +164,21 @@ static void feed(struct upstream *u, const char *bytes, size_t from, size_t len)
 static void on_read(struct conn *c, const char *bytes, size_t len)
 {
     struct upstream *u = upstream_of(c);
+    enum upstream_state state = u->state;
     size_t from = u->kept_len;
 
     u->answered = true;
     switch (u->state) {
     case UPSTREAM_HEAD:
     case UPSTREAM_BODY:
-        set_timer(u, u->exchange->timeout_ms);
+        await_more(u);
         if (from > 0) { /* read behind what was kept, see place() */
             bytes = u->kept;
             len += from;
         }
         feed(u, bytes, from, len);
+        if (state == UPSTREAM_HEAD && u->state == UPSTREAM_BODY) /* it was not whole at once */
+            await_more(u);
         if (u->kept != NULL && u->kept_len == 0) {
             free(u->kept);
             u->kept = NULL;
@@ -267,7 +281,7 @@ static void on_timer(struct timer *t)
         break;
     case UPSTREAM_BODY:
         if (u->exchange->upstream_paused)
-            set_timer(u, u->exchange->timeout_ms);
+            await_more(u);
         else
             lose(u, FAULT_response_timeout);
         break;
@@ -276,6 +290,9 @@ static void on_timer(struct timer *t)
         break;
     case UPSTREAM_LINGER:
         upstream_cut(u);
+        break;
+    case UPSTREAM_TUNNEL:
+        tunnel_on_timer(u);
         break;
     default:
         break;
@@ -475,7 +492,7 @@ bool upstream_flush(struct upstream *u, bool last, struct str trailers)
 {
     bool chunked = exchange_sends_chunks(u->exchange);
 
-    set_timer(u, u->exchange->timeout_ms);
+    await_more(u);
     if (last)
         u->request_sent = true;
     return gather_flush(&u->w->to_upstream, &u->conn, chunked, last, trailers);
@@ -488,7 +505,7 @@ void upstream_pause(struct upstream *u)
 
 void upstream_resume(struct upstream *u)
 {
-    set_timer(u, u->exchange->timeout_ms);
+    await_more(u);
     conn_read(&u->conn, true);
 }
 

@@ -9,8 +9,8 @@
 struct worker;
 struct exchange;
 struct pool_bucket;
-struct session;
 struct places;
+struct tunnel;
 
 enum upstream_state {
     UPSTREAM_CONNECTING,
@@ -30,7 +30,7 @@ struct upstream {
     struct worker *w;
     struct pool_bucket *bucket;
     struct exchange *exchange; /* NULL when idle or a tunnel */
-    struct session *tunnel;    /* the other side of a tunnel */
+    struct tunnel *tunnel;     /* UPSTREAM_TUNNEL */
     struct parser parser;
     struct timer timer;
     enum upstream_state state;

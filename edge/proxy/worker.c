@@ -19,6 +19,7 @@
 #include "proxy/places.h"
 #include "proxy/queue.h"
 #include "proxy/session.h"
+#include "proxy/tunnel.h"
 #include "proxy/worker_dump.h"
 #include "proxy/worker_state.h"
 
@@ -146,11 +147,28 @@ static void drain(struct worker *w, bool handed_over)
 {
     w->draining = true;
     w->handed_over = handed_over;
+    timer_set(&w->loop, &w->tunnel_limit, w->settings->tunnel_drain_ms);
     for (unsigned i = 0; i < w->listener_count; i++)
         listener_close(&w->listeners[i], !handed_over);
     LIST_EACH (node, after, &w->sessions)
         session_drain(LIST_ITEM(node, struct session, node));
     tell_drained(w);
+}
+
+static void on_tunnel_limit(struct timer *t)
+{
+    tunnels_finish_all(LIST_ITEM(t, struct worker, tunnel_limit), TUNNEL_DRAIN);
+}
+
+static void cut_requests(struct worker *w)
+{
+    LIST_EACH (node, after, &w->sessions) {
+        struct session *s = LIST_ITEM(node, struct session, node);
+
+        if (s->phase != SESSION_TUNNEL)
+            session_cut(s, FAULT_drain_cut);
+    }
+    modules_cut_subrequests(w);
 }
 
 /* What still runs is cut; then the loop has nothing left and ends. */
@@ -162,6 +180,7 @@ static void stop(struct worker *w)
     LIST_EACH (node, after, &w->sessions)
         session_cut(LIST_ITEM(node, struct session, node), FAULT_drain_cut);
     modules_cut_subrequests(w);
+    timer_stop(&w->tunnel_limit);
     upstream_pool_close_all(&w->pool);
     places_close_all(w);
     w->stopping = true;
@@ -186,6 +205,8 @@ static void apply(struct worker *w, struct changes *changes)
 
     for (size_t i = 0; i < changes->swap_count && !services; i++)
         services = changes->swaps[i].kind == OBJECT_SERVICE;
+    if (services)
+        tunnels_look_at_changes(w, changes);
     sites_apply(&w->sites, changes);
     if (services)
         queue_services_changed(w);
@@ -212,6 +233,10 @@ static void on_mail(void *owner, struct mail *mail)
     case WORKER_DRAIN:
     case WORKER_HAND_OVER:
         drain(w, mail->kind == WORKER_HAND_OVER);
+        free(mail);
+        break;
+    case WORKER_CUT:
+        cut_requests(w);
         free(mail);
         break;
     case WORKER_STOP:
@@ -300,6 +325,8 @@ static void prepare(struct worker *w)
     w->route_scratch = route_scratch_new();
     w->path_form = check_alloc(4 * (size_t)s->max_url_bytes + 1);
     list_init(&w->sessions);
+    tunnels_init(w);
+    timer_init(&w->tunnel_limit, on_tunnel_limit);
     list_init(&w->running);
     list_init(&w->ended);
     list_init(&w->spare);
@@ -338,6 +365,7 @@ const struct module_watch *worker_modules(const struct worker *w)
 void worker_join(struct worker *w)
 {
     pthread_join(w->thread, NULL);
+    tunnels_free(w);
     sites_free(&w->sites);
     upstream_pool_free(&w->pool);
     gather_free(&w->to_client);

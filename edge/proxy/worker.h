@@ -21,6 +21,7 @@ enum worker_mail {
     WORKER_CHANGES, /* struct changes_mail */
     WORKER_DRAIN,   /* struct mail: take what waits, close listeners, finish what runs */
     WORKER_HAND_OVER, /* struct mail: the same, but what waits is another edge's; nothing is hurried */
+    WORKER_CUT,       /* struct mail: cut what still runs, but for tunnels */
     WORKER_STOP,      /* struct mail: cut what still runs; the thread ends */
     WORKER_CONFIRM, /* struct confirm_mail */
     WORKER_DUMP,    /* struct dump_mail; comes back as CONTROL_DUMPED */

@@ -50,6 +50,8 @@ struct worker {
     struct route_scratch *route_scratch;
     char *path_form; /* scratch: a path, and its normal form */
 
+    struct map tunnel_groups;  /* by the name of their service */
+    struct timer tunnel_limit; /* draining: then tunnels are ended */
     struct list sessions;
     unsigned session_count;
     struct list running;      /* exchanges */

@@ -20,6 +20,7 @@ struct swap {
     struct object *now;
     struct object *before; /* for control: freed when every worker has let go of it */
     slot_tick *used;       /* of the slot; outlives it. NULL: not kept (a site's own slot) */
+    bool evicted;          /* `now` is NULL for want of room: Redis still has the record */
 };
 
 /* A host's own key says something else: its site from now on. */

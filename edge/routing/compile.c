@@ -66,6 +66,8 @@ static void lay_fields(struct object *object, struct tenant_fields *to, struct r
     to->path = f->path;
     to->retry_after_s = f->retry_after_s;
     to->timeout_ms = f->timeout_ms;
+    to->stream_timeout_ms = f->stream_timeout_ms;
+    to->tunnel_timeout_ms = f->tunnel_timeout_ms;
     to->share = f->share;
     to->page = lay_text(f->page, &rest);
     to->modules = take_chain(object, &f->modules, slots);

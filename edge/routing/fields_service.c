@@ -94,6 +94,16 @@ bool parse_service_queue_timeout(struct str text, struct record_fields *fields,
     return fields->policy.queue_timeout_ms > 0;
 }
 
+bool parse_service_tunnels(struct str text, struct record_fields *fields, const char **expected)
+{
+    static const char *const words[] = { "finish", "cut" };
+    unsigned number = field_word(text, 2, words);
+
+    (void)expected;
+    fields->policy.tunnels = number == 2 ? TUNNELS_CUT : TUNNELS_FINISH;
+    return number != 0;
+}
+
 /* --- endpoints: of the one that was added last --- */
 
 bool parse_endpoint_weight(struct str text, struct record_fields *fields, const char **expected)

@@ -88,6 +88,22 @@ bool parse_tenant_share(struct str text, struct record_fields *fields, const cha
     return true;
 }
 
+bool parse_tenant_stream_timeout(struct str text, struct record_fields *fields,
+                                 const char **expected)
+{
+    (void)expected;
+    fields->stream_timeout_ms = field_parse_ms(text);
+    return fields->stream_timeout_ms > 0;
+}
+
+bool parse_tenant_tunnel_timeout(struct str text, struct record_fields *fields,
+                                 const char **expected)
+{
+    (void)expected;
+    fields->tunnel_timeout_ms = field_parse_ms(text);
+    return fields->tunnel_timeout_ms > 0;
+}
+
 /* Compiled when all fields are known: it may need the tenant (record.c). */
 bool parse_tenant_modules(struct str text, struct record_fields *fields, const char **expected)
 {

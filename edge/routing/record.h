@@ -89,6 +89,7 @@ struct record_fields {
     enum tenant_https https;
     enum tenant_path path;
     uint32_t retry_after_s, timeout_ms, share;
+    uint32_t stream_timeout_ms, tunnel_timeout_ms;
     struct str page;
     struct limits limits;
     bool limits_said;               /* at least one of them */

@@ -21,6 +21,9 @@ enum balance {
 
 enum hash_by { HASH_BY_CLIENT, HASH_BY_PATH, HASH_BY_HEADER, HASH_BY_COOKIE };
 
+/* What becomes of open tunnels when their endpoint is taken away. */
+enum service_tunnels { TUNNELS_FINISH, TUNNELS_CUT };
+
 /* As enum proxy_version (net/proxy_header.h). */
 enum send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 #define QUEUE_STANDARD 100
@@ -53,6 +56,7 @@ struct endpoint {
 struct service_policy {
     char owner[NAME_MAX_BYTES + 1]; /* the tenant that alone may name it; "": all may */
     enum balance balance;
+    enum service_tunnels tunnels;
     enum send_proxy send_proxy;         /* what connections to its endpoints begin with */
     const struct health_policy *health; /* NULL: none of its fields was said */
     enum hash_by hash_by;

@@ -21,11 +21,12 @@ struct tenant_fields {
     enum tenant_status status;
     enum tenant_https https;
     enum tenant_path path;
-    uint32_t retry_after_s;      /* 0: not said */
-    uint32_t timeout_ms;         /* 0: not said */
-    uint32_t share;              /* where tenants wait for one service; 0: not said */
-    struct str page;             /* of a maintenance; ptr NULL: not said */
-    const struct chain *modules; /* NULL: not said */
+    uint32_t retry_after_s; /* 0: not said */
+    uint32_t timeout_ms;    /* 0: not said */
+    uint32_t share;         /* where tenants wait for one service; 0: not said */
+    uint32_t stream_timeout_ms, tunnel_timeout_ms; /* 0: not said */
+    struct str page;                               /* of a maintenance; ptr NULL: not said */
+    const struct chain *modules;                   /* NULL: not said */
 };
 
 struct tenant {

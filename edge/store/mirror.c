@@ -317,6 +317,7 @@ void mirror_put(struct mirror *m, struct record *r, struct object *object, struc
                                               .ref = r->ref,
                                               .now = object,
                                               .before = before,
+                                              .evicted = m->evicting,
                                               .used = mirror_tick(m, r) });
     if (before != NULL)
         disuse(m, before, changes);
@@ -500,9 +501,11 @@ void mirror_drop(struct mirror *m, struct record *r)
 
 static void evict(struct mirror *m, struct record *r, struct changes *changes)
 {
+    m->evicting = true;
     mirror_put(m, r, NULL, changes);
     if (r->pair != NULL)
         mirror_put(m, r->pair, NULL, changes);
+    m->evicting = false;
     m->status->records_evicted++;
     mirror_drop(m, r);
 }

@@ -93,6 +93,7 @@ struct mirror {
     size_t bytes, absent_bytes;
     uint64_t epoch;
     bool copied; /* last good versions are in the disk copy too */
+    bool evicting;
     struct store_status *status;
 };
 

@@ -140,7 +140,7 @@ SCENARIO(limits, half_a_response_head_is_504_and_half_a_body_is_cut)
 {
     static struct scene s;
     static struct gate gate = GATE_CLOSED;
-    struct origin *o = with_flags(&s, "--response-timeout", "300ms", NULL, NULL);
+    struct origin *o = with_flags(&s, "--response-timeout", "300ms", "--stream-timeout", "300ms");
     struct client *c = scene_open(&s);
     struct response r;
 
@@ -170,7 +170,7 @@ static void drops(struct origin_conn *c, struct origin_request *r, void *arg)
 SCENARIO(limits, a_response_that_keeps_coming_may_take_longer)
 {
     static struct scene s;
-    struct origin *o = with_flags(&s, "--response-timeout", "300ms", NULL, NULL);
+    struct origin *o = with_flags(&s, "--response-timeout", "300ms", "--stream-timeout", "300ms");
     struct response r;
     uint64_t start = await_now_ms();
 

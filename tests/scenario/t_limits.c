@@ -204,7 +204,7 @@ SCENARIO(tenant_limits, a_websocket_is_a_request_and_a_connection_until_it_ends)
     expect_status(client_read(c), 101);
     expect_metric(&s, "usher_exchanges", 0);
     expect_fault(&s, "a.test", "too_many_requests");
-    cr_expect(strstr(scene_page(&s, "/dump/tenants"), "\"connections\":1,\"requests\":1"));
+    await(strstr(scene_page(&s, "/dump/tenants"), "\"connections\":1,\"requests\":1") != NULL);
     client_close(c);
     await(strstr(scene_page(&s, "/dump/tenants"), "\"connections\":0,\"requests\":0") != NULL);
     origin_script(o, NULL, NULL);

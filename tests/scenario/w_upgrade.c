@@ -169,6 +169,27 @@ static void await_failed(struct scene *s, unsigned count)
     await(scene_logged(s, " upgrade_failed ") == count);
 }
 
+SCENARIO(upgrade, tunnels_go_on_in_the_old_one_for_their_grace)
+{
+    static struct scene s;
+    struct client *c;
+    struct origin *o = begin(&s, "--tunnel-drain", "1500ms");
+
+    origin_script(o, origin_websocket, NULL);
+    c = scene_open(&s);
+    client_send(c, "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n"
+                   "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n");
+    expect_status(client_read_head(c), 101);
+    hand_over(&s);
+    client_send(c, "still");
+    cr_assert_str_eq(client_read_bytes(c, 5), "still");
+    cr_assert_eq(scene_metric(&s, "usher_tunnels"), 0, "the new one has none");
+    cr_assert(client_ended(c, AWAIT_MS));
+    client_close(c);
+    edge_follow(&s.edge);
+    scene_end(&s);
+}
+
 SCENARIO(upgrade, one_that_fails_changes_nothing)
 {
     static const struct {

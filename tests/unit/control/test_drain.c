@@ -11,7 +11,7 @@ struct stage {
     bool running;
     struct settings settings;
     struct drain drain;
-    unsigned told, over, left;
+    unsigned told, cut, over, left;
     bool handed_over;
     uint64_t told_at, over_at;
 };
@@ -23,6 +23,13 @@ static void on_tell(void *owner, bool handed_over)
     s->told++;
     s->handed_over = handed_over;
     s->told_at = loop_now_ms(&s->loop);
+}
+
+static void on_cut(void *owner)
+{
+    struct stage *s = owner;
+
+    s->cut++;
 }
 
 static void on_over(void *owner, unsigned left)
@@ -42,7 +49,9 @@ static void on_mail(void *owner, struct mail *mail)
     (void)mail;
 }
 
-static const struct drain_events events = { .tell_workers = on_tell, .over = on_over };
+static const struct drain_events events = { .tell_workers = on_tell,
+                                            .cut_requests = on_cut,
+                                            .over = on_over };
 
 static void stage_open(struct stage *s, uint64_t wait_ms, uint64_t timeout_ms)
 {
@@ -99,6 +108,7 @@ Test(drain, the_wait_comes_first)
     cr_assert_eq(s.told, 1);
     cr_assert_geq(s.told_at - began, 50);
     cr_assert_eq(s.over, 1);
+    cr_assert_eq(s.cut, 1);
     cr_assert_eq(s.left, 2, "no worker said it was done");
     cr_assert_geq(s.over_at - s.told_at, 50);
     stage_close(&s);

@@ -43,7 +43,7 @@ static struct changes *swap_of(struct object *now, struct object *before)
 {
     struct changes *c = changes_new(1);
 
-    changes_swap(c, &(struct swap){ OBJECT_SITE, { 0, 1 }, now, before, NULL });
+    changes_swap(c, &(struct swap){ OBJECT_SITE, { 0, 1 }, now, before, NULL, false });
     return c;
 }
 

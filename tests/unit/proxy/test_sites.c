@@ -85,7 +85,8 @@ static struct object *swap(uint32_t slot, uint32_t generation, bool gone)
     struct object *o = gone ? NULL : object_new(OBJECT_SITE, slot, generation);
     struct changes *c = round_new();
 
-    changes_swap(c, &(struct swap){ OBJECT_SITE, { slot, generation }, o, NULL, &t.ticks[slot] });
+    changes_swap(
+        c, &(struct swap){ OBJECT_SITE, { slot, generation }, o, NULL, &t.ticks[slot], gone });
     sites_apply(&t.sites, c);
     return o;
 }
@@ -325,7 +326,8 @@ Test(sites, an_object_that_comes_back_to_its_slot_is_released_once_for_each_swap
     cr_assert_eq(sites_pin(&t.sites, OBJECT_SITE, 1), shared);
     for (unsigned i = 0; i < 2; i++) {
         c = round_new();
-        changes_swap(c, &(struct swap){ OBJECT_SITE, { 1, 1 }, i ? shared : other, NULL, t.ticks });
+        changes_swap(
+            c, &(struct swap){ OBJECT_SITE, { 1, 1 }, i ? shared : other, NULL, t.ticks, false });
         sites_apply(&t.sites, c);
     }
     uv_run(&t.loop.uv, UV_RUN_NOWAIT);
