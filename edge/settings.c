@@ -87,6 +87,8 @@ static const struct row rows[] = {
     { "cdn-id", "ID", KIND_TOKEN, AT(cdn_id), 0, 0, NULL,
       "this edge in Via and CDN-Loop; the same on all edges of one network finds loops across "
       "them (default: drawn at start)" },
+    { "zone", "NAME", KIND_TOKEN, AT(zone), 0, 0, NULL,
+      "where this edge is: endpoints with the same zone= are preferred (default: none)" },
     { "log-level", "LEVEL", KIND_LEVEL, AT(log_level), 0, 0, "info", "debug, info, warn or error" },
     { "access-log", "off|-|FILE", KIND_ACCESS_LOG, AT(access_log), 0, 0, "off",
       "one JSON line per request, to standard output (-) or a file; SIGHUP opens it anew" },

@@ -67,6 +67,7 @@ struct settings {
     char prefix[64];
     char name[64];       /* this edge's id in usher:errors and logs */
     char cdn_id[64];     /* in CDN-Loop and Via */
+    char zone[64];       /* "" = none */
     char pid_file[1024]; /* "" = none */
     char binary[4096];   /* "" = what this was started as */
     uint64_t upgrade_timeout_ms;

@@ -236,7 +236,7 @@ int explain_verb(int argc, char **argv)
             "is made.\n",
         .flags = flags,
         .settings =
-            "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id forwarded "
+            "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id zone forwarded "
             "trusted-forwarders "
             "allow-endpoints state-dir module module-dir module-option",
         .words_least = 1,

@@ -25,7 +25,8 @@ struct lint_target {
     bool exists;
     bool named;                     /* by a record that was judged */
     bool has_policy, has_endpoints; /* of a service */
-    bool takes_requests;            /* an endpoint of weight */
+    bool takes_requests;            /* an endpoint of weight, that does not drain */
+    bool has_first;                 /* ... and is no backup */
     bool has_to;                    /* of a tenant, or of the defaults */
     char owner[NAME_MAX_BYTES + 1];
 };
@@ -224,6 +225,14 @@ static bool may_be_target(enum family family, struct str name)
            record_name_is_right(family, name, &expected);
 }
 
+static void learn_endpoint(struct lint_target *t, const struct endpoint *e)
+{
+    if (endpoint_weight(e) == 0)
+        return;
+    t->takes_requests = true;
+    t->has_first |= e->options == NULL || !e->options->backup;
+}
+
 static void learn(struct lint_target *t, enum family family, struct str name,
                   const struct value *value)
 {
@@ -240,9 +249,10 @@ static void learn(struct lint_target *t, enum family family, struct str name,
             memcpy(t->owner, fields.policy.owner, sizeof(t->owner));
         t->has_to |= fields.to.kind != ACTION_UNSET;
         for (uint32_t i = 0; i < fields.endpoints.count; i++)
-            t->takes_requests |= fields.endpoints.items[i].weight > 0;
+            learn_endpoint(t, &fields.endpoints.items[i]);
     } else {
-        t->has_to = t->takes_requests = true; /* it has an error of its own: that is enough */
+        t->has_to = t->takes_requests = t->has_first =
+            true; /* it has an error of its own: that is enough */
     }
     record_fields_free(&fields);
 }
@@ -374,7 +384,8 @@ static void warn_of_tenant(struct lint *l, struct str name, const struct record_
              "has neither `to` nor rules: its requests are answered with 404 no_route");
 }
 
-static void warn_of_service(struct lint *l, enum family family, struct str name)
+static void warn_of_service(struct lint *l, enum family family, struct str name,
+                            const struct service_policy *policy)
 {
     const struct lint_target *t = look_up(l, FAMILY_service, name);
 
@@ -382,8 +393,16 @@ static void warn_of_service(struct lint *l, enum family family, struct str name)
         warn(l, "no_endpoint", family, name,
              "has no endpoints: who is sent there gets 503 no_endpoint");
     else if (family == FAMILY_endpoints && !t->takes_requests)
-        warn(l, "no_endpoint", family, name,
-             "has no endpoint of any weight: who is sent there gets 503 no_endpoint");
+        warn(
+            l, "no_endpoint", family, name,
+            "has no endpoint that takes new requests (each has weight 0 or drains): who is sent there "
+            "gets 503 no_endpoint");
+    else if (family == FAMILY_endpoints && !t->has_first)
+        warn(l, "only_backups", family, name,
+             "has no endpoint that takes requests but backups: they are used as if they were none");
+    if (family == FAMILY_service && policy->balance != BALANCE_HASH &&
+        (policy->hash_by != HASH_BY_CLIENT || policy->hash_bound > 0))
+        warn(l, "unused", family, name, "says how to hash, but not balance=hash: it says nothing");
 }
 
 struct shadowing {
@@ -414,7 +433,7 @@ static void warn_further(struct lint *l, enum family family, struct str name,
     else if (family == FAMILY_tenant)
         warn_of_tenant(l, name, fields);
     else if (family == FAMILY_service || family == FAMILY_endpoints)
-        warn_of_service(l, family, name);
+        warn_of_service(l, family, name, &fields->policy);
     else if (family == FAMILY_routes && !look_up(l, FAMILY_tenant, name)->exists)
         warn(l, "no_tenant", family, name, "is of a tenant that does not exist: nobody meets them");
     if (family == FAMILY_routes)

@@ -13,12 +13,13 @@
 
 #include "base/check.h"
 #include "control/bans.h"
+#include "control/explain_endpoints.h"
 #include "control/explain_limits.h"
 #include "control/explain_records.h"
 #include "control/explain_sent.h"
-#include "routing/balance.h"
 #include "routing/compile.h"
 #include "routing/rewrite.h"
+#include "routing/schedule.h"
 #include "store/keys.h"
 
 /* All of one walk. */
@@ -62,6 +63,13 @@ static uint32_t *slots_for(struct explanation *e, const struct record_fields *fi
     return arena_alloc(&e->arena, (fields->names.count + 1) * sizeof(uint32_t));
 }
 
+/* What is known of its endpoints and of whatever else it holds, on an edge that runs. */
+static void attach(const struct walk *w, struct object *object)
+{
+    if (w->source->states != NULL)
+        states_attach(w->source->states, object);
+}
+
 static bool find_host(struct walk *w)
 {
     struct explanation *e = w->e;
@@ -78,6 +86,7 @@ static bool find_host(struct walk *w)
         if (w->site_record.state == EXPLAINED_GOOD) {
             w->site = compile_site(&(struct site_key){ .slots = { 0 } }, &w->site_record.fields,
                                    slots_for(e, &w->site_record.fields));
+            attach(w, &w->site->object);
             return true;
         }
         ends(w, w->site_record.state == EXPLAINED_BAD ? FAULT_bad_record : FAULT_store_unavailable);
@@ -92,9 +101,11 @@ static bool find_host(struct walk *w)
 static void load_defaults(struct walk *w)
 {
     explain_load(w->e, w->source, FAMILY_defaults, STR(""), &w->defaults_record);
-    if (w->defaults_record.state == EXPLAINED_GOOD)
-        w->defaults = compile_defaults((struct slot_ref){ 0 }, &w->defaults_record.fields,
-                                       slots_for(w->e, &w->defaults_record.fields));
+    if (w->defaults_record.state != EXPLAINED_GOOD)
+        return;
+    w->defaults = compile_defaults((struct slot_ref){ 0 }, &w->defaults_record.fields,
+                                   slots_for(w->e, &w->defaults_record.fields));
+    attach(w, &w->defaults->object);
 }
 
 static bool load_tenant(struct walk *w)
@@ -120,6 +131,7 @@ static bool load_tenant(struct walk *w)
     }
     w->tenant = compile_tenant((struct slot_ref){ 0 }, w->tenant_id, &w->tenant_record.fields,
                                slots_for(w->e, &w->tenant_record.fields), 0);
+    attach(w, &w->tenant->object);
     return true;
 }
 
@@ -244,9 +256,11 @@ static bool load_routes(struct walk *w)
         ends(w, FAULT_bad_record);
         return false;
     }
-    if (w->routes_record.state == EXPLAINED_GOOD)
-        w->routes = compile_routes((struct slot_ref){ 0 }, w->tenant_id, &w->routes_record.fields,
-                                   slots_for(w->e, &w->routes_record.fields));
+    if (w->routes_record.state != EXPLAINED_GOOD)
+        return true;
+    w->routes = compile_routes((struct slot_ref){ 0 }, w->tenant_id, &w->routes_record.fields,
+                               slots_for(w->e, &w->routes_record.fields));
+    attach(w, &w->routes->object);
     return true;
 }
 
@@ -393,48 +407,18 @@ static void find_action(struct walk *w)
 
 /* --- endpoints --- */
 
-static void say_health(struct walk *w, const struct service *service, struct explained_endpoint *e)
+static void find_endpoints(struct walk *w, struct service *service)
 {
-    struct buf says = { 0 };
-    bool out = w->source->health != NULL &&
-               w->source->health(w->source->owner, str_from(service->name), e->address, &says);
-    struct str kept =
-        says.len > 0 ? arena_copy(&w->e->arena, str_slice(says.ptr, says.len)) : STR("");
+    struct route_request q = explain_message_route_request(&w->message);
+    struct str zone = str_from(w->source->settings->zone);
 
-    if (out)
-        e->out = kept;
-    else
-        e->health = kept;
-    buf_free(&says);
-}
-
-static void explain_endpoints(struct walk *w, const struct service *service)
-{
-    static const char *const send_proxy[] = { "", "v1", "v2" };
-
-    for (uint32_t i = 0; i < service->endpoint_count; i++) {
-        const struct endpoint *from = &service->endpoints[i];
-        struct explained_endpoint e = { .weight = from->weight, .out = STR(""), .health = STR("") };
-        char text[ADDRESS_TEXT_SIZE];
-        uint32_t places = 0;
-
-        for (uint32_t j = 0; j < service->schedule_count; j++)
-            places += service->schedule[j] == i;
-        if (service->schedule_count > 0)
-            e.share = (double)places / service->schedule_count;
-        e.address = arena_copy(&w->e->arena, str_from(address_text(&from->address, text)));
-        if (guard_judge(w->source->guard, &from->address) != GUARD_ALLOWED)
-            e.out = explain_print(w->e, "endpoint_forbidden: expected %s",
-                                  guard_expects(guard_judge(w->source->guard, &from->address)));
-        say_health(w, service, &e);
-        if (places == 0)
-            e.out = STR("weight 0: takes no new requests");
-        explain_add(w->e, endpoints, e);
-    }
-    w->e->send_proxy = send_proxy[service->policy.send_proxy];
-    w->e->balance = balance_word(service->policy.balance);
-    if (service->schedule_count == 0)
+    q.path = w->e->normal_path;
+    if (service == w->service)
+        service_arrange(service, zone);
+    if (!explain_endpoints(w->e, w->source, service, &q))
         ends(w, FAULT_no_endpoint);
+    if (w->e->panic)
+        remark(w, STR("so few of the service's endpoints are up that all are used (panic)"));
 }
 
 static bool load_service(struct walk *w, struct str name)
@@ -460,6 +444,8 @@ static bool load_service(struct walk *w, struct str name)
         fault = FAULT_service_forbidden; /* it got its owner after it was named */
     if (fault != FAULT_NONE)
         ends(w, fault);
+    else
+        attach(w, &w->service->object);
     explain_record_free(&policy);
     explain_record_free(&members);
     return fault == FAULT_NONE;
@@ -478,7 +464,7 @@ static void choose_part(struct walk *w)
         explain_add(w->e, parts, part);
     }
     if (load_service(w, chosen->service))
-        explain_endpoints(w, w->service);
+        find_endpoints(w, w->service);
 }
 
 static void perform(struct walk *w)
@@ -491,10 +477,10 @@ static void perform(struct walk *w)
         break;
     case ACTION_SERVICE:
         if (load_service(w, a->service))
-            explain_endpoints(w, w->service);
+            find_endpoints(w, w->service);
         break;
     case ACTION_ENDPOINTS:
-        explain_endpoints(w, a->own);
+        find_endpoints(w, (struct service *)(uintptr_t)a->own);
         break;
     case ACTION_SPLIT:
         choose_part(w);

@@ -31,7 +31,8 @@ struct explain_source {
     bool (*health)(void *owner, struct str service, struct str endpoint, struct buf *says);
     const struct guard *guard; /* where endpoints may not be */
     const struct module_host *modules;
-    const struct bans *bans;         /* NULL: nothing is known of them */
+    const struct bans *bans; /* NULL: nothing is known of them */
+    struct states *states;   /* of an edge that runs; NULL: nothing is known of endpoints' states */
     const struct settings *settings; /* prefix, limits and timeouts as of the edge */
     const char *from;                /* "redis://..." */
 };
@@ -77,6 +78,7 @@ struct explained_endpoint {
     struct str health;       /* what its checks say, when it is no reason to be out; "" */
     uint32_t weight;
     double share; /* of the requests, 0 to 1 */
+    bool chosen;  /* by this request's hash or cookie */
 };
 
 struct explained_line {
@@ -103,6 +105,9 @@ struct explanation {
     EXPLAINED_LIST(explained_part, parts);
     struct str service; /* "" for one without a name */
     const char *balance;
+    struct str hash_by;     /* "header:X-User"; "" */
+    struct str sticky;      /* the cookie's name; "" */
+    bool panic;             /* too few endpoints are up to believe it */
     const char *send_proxy; /* "v1", "v2"; "": nothing */
     EXPLAINED_LIST(explained_endpoint, endpoints);
     struct str sent_target; /* "GET /a?b HTTP/1.1"; "": nothing is sent */

@@ -153,6 +153,7 @@ unsigned explain_page(struct control *c, struct str query, struct buf *body, boo
                                      .guard = &c->guard,
                                      .modules = &c->modules,
                                      .bans = &c->bans,
+                                     .states = store_states(c->store),
                                      .settings = c->settings };
     struct explain_request request = { .header_count = 0 };
     struct arena arena = { 0 };

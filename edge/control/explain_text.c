@@ -146,8 +146,14 @@ static void write_target(const struct explanation *e, struct buf *to)
         title(to, "service");
         if (e->service.len > 0)
             buf_printf(to, STR_FMT ", ", STR_ARG(e->service));
-        buf_printf(to, e->send_proxy[0] != '\0' ? "%s, behind a PROXY header %s\n" : "%s\n",
-                   e->balance, e->send_proxy);
+        buf_add_text(to, e->balance);
+        if (e->hash_by.len > 0)
+            buf_printf(to, " by " STR_FMT, STR_ARG(e->hash_by));
+        if (e->sticky.len > 0)
+            buf_printf(to, ", sticky by the cookie " STR_FMT, STR_ARG(e->sticky));
+        if (e->send_proxy[0] != '\0')
+            buf_printf(to, ", behind a PROXY header %s", e->send_proxy);
+        buf_add_text(to, "\n");
     }
     for (uint32_t i = 0; i < e->endpoints_count; i++) {
         const struct explained_endpoint *p = &e->endpoints[i];
@@ -157,7 +163,8 @@ static void write_target(const struct explanation *e, struct buf *to)
         if (p->out.len > 0)
             buf_printf(to, "out: " STR_FMT, STR_ARG(p->out));
         else
-            buf_printf(to, "%.4g%% of the requests", p->share * 100);
+            buf_printf(to, "%.4g%% of the requests%s", p->share * 100,
+                       p->chosen ? "  (this one's)" : "");
         if (p->health.len > 0)
             buf_printf(to, "; " STR_FMT, STR_ARG(p->health));
         buf_add_text(to, "\n");
@@ -310,6 +317,10 @@ static void json_target(const struct explanation *e, struct buf *to)
         member(to, "service", e->service);
     if (e->balance[0] != '\0')
         member(to, "balance", str_from(e->balance));
+    if (e->hash_by.len > 0)
+        member(to, "hash_by", e->hash_by);
+    if (e->sticky.len > 0)
+        member(to, "sticky", e->sticky);
     if (e->send_proxy[0] != '\0')
         member(to, "send_proxy", str_from(e->send_proxy));
     buf_add_text(to, ",\"endpoints\":[");
@@ -323,6 +334,8 @@ static void json_target(const struct explanation *e, struct buf *to)
             member(to, "out", p->out);
         if (p->health.len > 0)
             member(to, "health", p->health);
+        if (p->chosen)
+            buf_add_text(to, ",\"chosen\":true");
         buf_add_text(to, "}");
     }
     buf_add_text(to, "]");

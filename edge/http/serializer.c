@@ -201,6 +201,16 @@ static struct str clean_reason(const struct head *h)
     return reason.len > 0 ? reason : serializer_reason(h->status);
 }
 
+/* For the whole host, and not for scripts or other sites (RFC 6265). */
+static void put_cookie(struct out *o, const struct response_out *r)
+{
+    put(o, STR("Set-Cookie: "));
+    put(o, r->cookie);
+    put(o, STR("="));
+    put(o, r->cookie_value);
+    put(o, STR("; Path=/; HttpOnly; SameSite=Lax\r\n"));
+}
+
 size_t serializer_response(char *to, size_t room, const struct head *h,
                            const struct response_out *r)
 {
@@ -221,6 +231,8 @@ size_t serializer_response(char *to, size_t room, const struct head *h,
         put(&o, STR("Transfer-Encoding: chunked\r\n"));
     if (h->known[FIELD_DATE] == 0 && h->status >= 200)
         put_field(&o, STR("Date: "), r->date);
+    if (r->cookie.len > 0)
+        put_cookie(&o, r);
     put(&o, h->minor == 0 ? STR("Via: 1.0 ") : STR("Via: 1.1 "));
     put_field(&o, r->id, STR("\r\n"));
     return o.at < o.end ? (size_t)(o.at - to) : 0;

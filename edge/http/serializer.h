@@ -27,11 +27,12 @@ struct request_out {
 /* A response to a client over HTTP/1. */
 struct response_out {
     unsigned status;
-    bool close;      /* say Connection: close */
-    bool keep_alive; /* say Connection: keep-alive (to HTTP/1.0) */
-    bool chunked;    /* body in chunks: Transfer-Encoding is ours to say */
-    struct str id;   /* for Via */
-    struct str date; /* used when the endpoint sent none */
+    bool close;                      /* say Connection: close */
+    bool keep_alive;                 /* say Connection: keep-alive (to HTTP/1.0) */
+    bool chunked;                    /* body in chunks: Transfer-Encoding is ours to say */
+    struct str id;                   /* for Via */
+    struct str date;                 /* used when the endpoint sent none */
+    struct str cookie, cookie_value; /* set beside the endpoint's own; len 0: none */
 };
 
 /* The most bytes that a serializer adds to a head's own. */

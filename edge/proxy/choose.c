@@ -58,7 +58,7 @@ static const struct endpoint *pick(struct exchange *x, struct balance_refusal *r
     if (s->prints != NULL)
         read_keys(x, &r);
     e = balance_choose(&r, refusal);
-    x->sticks = e != NULL && r.sticky != 0 && balance_sticky_id(s, e) == r.sticky;
+    x->sets_cookie = e != NULL && s->policy.sticky.len > 0 && balance_sticky_id(s, e) != r.sticky;
     return e;
 }
 
@@ -98,7 +98,7 @@ void choose_settled(struct exchange *x, const struct endpoint *e)
     if (s->policy.sticky.len == 0)
         return;
     read_keys(x, &r);
-    x->sticks = r.sticky != 0 && balance_sticky_id(s, e) == r.sticky;
+    x->sets_cookie = balance_sticky_id(s, e) != r.sticky;
 }
 
 static bool is_well(const struct endpoint *e, uint64_t now_ms)
@@ -139,4 +139,9 @@ bool choose_may(const struct service *s, const struct endpoint *e, enum choose_a
         break;
     }
     return false;
+}
+
+struct str choose_cookie(const struct exchange *x, char to[STICKY_TEXT_SIZE])
+{
+    return balance_sticky_text(balance_sticky_id(x->balanced, x->endpoint), to);
 }

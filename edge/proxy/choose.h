@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/fault.h"
+#include "routing/balance_key.h"
 
 struct endpoint;
 struct exchange;
@@ -30,5 +31,7 @@ enum choose_among {
 enum choose_among choose_among(const struct service *s, uint64_t now_ms);
 bool choose_may(const struct service *s, const struct endpoint *e, enum choose_among among,
                 uint64_t now_ms);
+/* What the cookie of x->balanced says of the endpoint that was chosen. */
+struct str choose_cookie(const struct exchange *x, char to[STICKY_TEXT_SIZE]);
 
 #endif

@@ -141,7 +141,7 @@ static void recycle(struct exchange *x)
     x->action = NULL;
     x->balanced = NULL;
     x->endpoint = NULL;
-    x->sticks = false;
+    x->sets_cookie = false;
     x->upstream = NULL;
     x->unrouted = x->request_whole = x->response_begun = x->logged_later = false;
     x->stream_timeout_ms = 0;
@@ -167,6 +167,7 @@ void exchange_reap(struct worker *w)
 static void take_fault(struct exchange *x, enum fault fault)
 {
     x->fault = fault;
+    x->sets_cookie = false;
     if (!x->client->own)
         counter_add(&x->w->counters->faults[fault], 1);
     access_line_fault(x);

@@ -129,7 +129,7 @@ struct exchange {
     struct attempt attempt;
     struct queue_wait *wait; /* in STEP_QUEUE; NULL */
     struct retries retries;
-    bool sticks;                /* its client's cookie names the endpoint chosen last */
+    bool sets_cookie; /* with the response: its client sticks to that endpoint from now on */
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */
     struct tenant_state

@@ -6,6 +6,7 @@
  * Not here: reading (session.c). */
 #include "proxy/session_side.h"
 
+#include "proxy/choose.h"
 #include "base/check.h"
 #include "http/serializer.h"
 #include "proxy/session_proxy.h"
@@ -41,6 +42,7 @@ static void send_head(void *session, const struct head *head, bool interim)
     bool unframed = framing == FRAMED_AS_READ
                         ? head->body == BODY_CHUNKED || head->body == BODY_UNTIL_CLOSE
                         : framing == FRAMED_CHUNKED;
+    char cookie[STICKY_TEXT_SIZE];
 
     if (interim && s->http10) /* HTTP/1.0 knows no 1xx (RFC 9110 15.2) */
         return;
@@ -56,6 +58,11 @@ static void send_head(void *session, const struct head *head, bool interim)
         out.close = s->response_close;
         out.keep_alive = s->http10 && !s->response_close;
         s->head_unsent = true;
+    }
+    if (!interim && s->exchange != NULL && s->exchange->sets_cookie &&
+        s->exchange->step != STEP_ANSWER) {
+        out.cookie = s->exchange->balanced->policy.sticky;
+        out.cookie_value = choose_cookie(s->exchange, cookie);
     }
     g->text_len +=
         serializer_response(g->text + g->text_len, g->text_room - g->text_len, head, &out);

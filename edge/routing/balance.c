@@ -17,6 +17,7 @@
 #include "routing/record.h"
 
 #define WALK_MOST 64   /* places of the rota passed over before it is left to chance */
+#define DRAWS_MOST 3   /* for a second one that is another */
 #define RISE_STEPS 256 /* of a weight that is rising */
 #define RISE_FIRST 26  /* it begins at about a tenth */
 
@@ -119,10 +120,10 @@ static const struct endpoint *next_at_once(const struct balance_request *r)
         return NULL;
     at = cursor_place(r, rota);
     e = place(r->service, at);
-    if (!is_free(r, e) || !takes_turn(r, e))
+    if (!is_free(r, e))
         return NULL;
     *r->cursor = at + 1;
-    return e;
+    return takes_turn(r, e) ? e : NULL;
 }
 
 static const struct endpoint *drawn(const struct balance_request *r)
@@ -138,13 +139,13 @@ static const struct endpoint *drawn(const struct balance_request *r)
 
 static const struct endpoint *better_of_two(const struct balance_request *r)
 {
-    const struct endpoint *a = drawn(r), *b = drawn(r);
+    const struct endpoint *a = drawn(r), *b = a;
 
-    if (a == b && a != NULL && r->service->endpoint_count > 1)
-        b = drawn(r);
-    if (a == NULL || b == NULL)
+    if (a == NULL)
         return NULL;
-    return is_less_loaded(b, b->weight, a, a->weight) ? b : a;
+    for (unsigned i = 0; i < DRAWS_MOST && (b == a || b == NULL); i++)
+        b = drawn(r);
+    return b != NULL && is_less_loaded(b, b->weight, a, a->weight) ? b : a;
 }
 
 /* --- all of them looked at --- */
@@ -157,6 +158,7 @@ struct view {
         uint64_t weight, healthy, free;
     } sums[ROTAS];
     bool panic;
+    bool lot_is_out;     /* one was drawn already, and is out: it is one of those */
     unsigned rotas;      /* 1 << each that is considered */
     enum rota_kind turn; /* whose turns they take; ROTAS: left to chance */
 };
@@ -203,6 +205,7 @@ static void look_at_all(const struct balance_request *r, struct view *v)
         v->sums[rota].free += out == PASSED_NOT ? weight : 0;
     }
     v->panic = is_panic(r, v);
+    v->lot_is_out = false;
 }
 
 static bool is_in(const struct view *v, const struct service *s, uint32_t i)
@@ -212,7 +215,9 @@ static bool is_in(const struct view *v, const struct service *s, uint32_t i)
 
     if (endpoint_weight(e) == 0 || (v->rotas & 1u << endpoint_rota(s, e)) == 0)
         return false;
-    return out == PASSED_NOT || (v->panic && (out == PASSED_HEALTH || out == PASSED_EJECTED));
+    if (v->panic && (out == PASSED_HEALTH || out == PASSED_EJECTED))
+        return true;
+    return out == PASSED_NOT && !v->lot_is_out;
 }
 
 static void weigh(const struct balance_request *r, struct view *v)
@@ -262,27 +267,32 @@ static uint32_t by_turn(const struct balance_request *r, const struct view *v)
 static uint32_t by_two_lots(const struct balance_request *r, const struct view *v)
 {
     const struct endpoint *all = r->service->endpoints;
-    uint32_t a = by_lot(r, v), b = by_lot(r, v);
+    uint32_t a = by_lot(r, v), b = a;
 
-    if (a == b)
+    for (unsigned i = 0; i < DRAWS_MOST && b == a; i++)
         b = by_lot(r, v);
     return is_less_loaded(&all[b], v->weights[b], &all[a], v->weights[a]) ? b : a;
 }
 
-/* Where several have the least to do: whose turn it is, if it is one of them. */
-static uint32_t by_load(const struct balance_request *r, const struct view *v)
+/* Where several have the least to do: whose turn it is. */
+static uint32_t by_load(const struct balance_request *r, struct view *v)
 {
     const struct endpoint *all = r->service->endpoints;
-    uint32_t count = r->service->endpoint_count, first = by_turn(r, v), least = first;
+    uint32_t count = r->service->endpoint_count, least = UINT32_MAX;
 
-    for (uint32_t k = 1; k < count; k++) {
-        uint32_t i = (first + k) % count;
-
+    for (uint32_t i = 0; i < count; i++)
         if (v->weights[i] > 0 &&
-            is_less_loaded(&all[i], v->weights[i], &all[least], v->weights[least]))
+            (least == UINT32_MAX ||
+             is_less_loaded(&all[i], v->weights[i], &all[least], v->weights[least])))
             least = i;
+    v->total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (v->weights[i] > 0 &&
+            is_less_loaded(&all[least], v->weights[least], &all[i], v->weights[i]))
+            v->weights[i] = 0;
+        v->total += v->weights[i];
     }
-    return least;
+    return by_turn(r, v);
 }
 
 /* Its share of all that is under way, and somewhat more (hash_bound), is reached. */
@@ -322,7 +332,7 @@ static uint32_t by_hash(const struct balance_request *r, const struct view *v)
     return best != UINT32_MAX ? best : by_lot(r, v);
 }
 
-static uint32_t pick(const struct balance_request *r, const struct view *v)
+static uint32_t pick(const struct balance_request *r, struct view *v)
 {
     switch (r->service->policy.balance) {
     case BALANCE_ROUND_ROBIN:
@@ -362,9 +372,13 @@ static bool is_of_one_out(const struct balance_request *r, struct view *v)
             v->weights[i] = endpoint_rota(r->service, e) == ROTA_FIRST ? endpoint_weight(e) : 0;
         }
         return v->out[by_hash(r, v)] != PASSED_NOT;
+    case BALANCE_ROUND_ROBIN:
+        ++*r->cursor;
+        break;
     default:
-        return true; /* so it was, or it had been taken at once */
+        break;
     }
+    return true; /* so it was, or it had been taken at once */
 }
 
 static void consider(struct view *v, unsigned rotas, enum rota_kind turn)
@@ -412,6 +426,8 @@ __attribute__((noinline)) static const struct endpoint *choose_among_all(
     look_at_all(r, &v);
     if (wanted != NULL && v.panic)
         return wanted;
+    v.lot_is_out = v.panic && (r->service->policy.balance == BALANCE_RANDOM ||
+                               r->service->policy.balance == BALANCE_RANDOM_TWO);
     if (find_considered(r, &v))
         return &r->service->endpoints[pick(r, &v)];
     refuse(r, &v, refusal);

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "routing/service.h"
 #include "routing/site.h"
 
@@ -200,8 +201,10 @@ char *endpoint_text(const struct endpoint *e, char to[ENDPOINT_TEXT_SIZE])
     return address_text(&e->address, to);
 }
 
+/* What is new in a service that was there before is told from what comes with it. */
 static void attach_endpoints(struct states *s, struct service *service)
 {
+    bool was_there = service->state != NULL && service->state->state.uses > 1;
     char text[ENDPOINT_TEXT_SIZE];
 
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
@@ -211,6 +214,9 @@ static void attach_endpoints(struct states *s, struct service *service)
         service->endpoints[i].state = hold(s, STATE_ENDPOINT, str_slice(key.ptr, key.len));
         buf_free(&key);
         attach_places(s, service, &service->endpoints[i]);
+        if (was_there && service->endpoints[i].state->state.uses == 1)
+            atomic_store_explicit(&service->endpoints[i].state->added_ms, clock_now_ms(),
+                                  memory_order_relaxed);
     }
 }
 

@@ -90,6 +90,22 @@ struct endpoint_options *field_options(struct record_fields *fields)
     return (struct endpoint_options *)(uintptr_t)e->options; /* it is this record's, still */
 }
 
+bool field_parse_option(struct str word, struct record_fields *fields, const char **expected)
+{
+    struct str value = word, name;
+    const struct field_row *row;
+    field_parse_fn parse;
+
+    *expected = "options of an endpoint, such as weight=100";
+    if (!str_split(&value, '=', &name) ||
+        (row = field_find(FAMILY_endpoints, name, &parse)) == NULL)
+        return false;
+    *expected = row->range;
+    if ((value.ptr == NULL) != (strcmp(row->type, "switch") == 0))
+        return false;
+    return parse(value, fields, expected);
+}
+
 bool field_parse_target(struct str text, struct record_fields *fields, struct rule_action *to,
                         const char **expected)
 {

@@ -16,6 +16,8 @@ bool field_parse_target(struct str text, struct record_fields *fields, struct ru
                         const char **expected);
 bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct str text,
                         uint32_t weight, const char **expected);
+/* "weight=5", or "backup": of the endpoint that was added last. */
+bool field_parse_option(struct str word, struct record_fields *fields, const char **expected);
 /* "500ms", "5s", "2m", "1h"; 0: it is none of these, or not within 1ms to 24h. */
 uint32_t field_parse_ms(struct str text);
 /* Which of the words: 1 for the first; 0: none of them. */

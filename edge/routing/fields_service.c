@@ -14,18 +14,6 @@
 
 /* --- services --- */
 
-bool parse_service_balance(struct str text, struct record_fields *fields, const char **expected)
-{
-    static const char *const words[] = { "round-robin", "random", "random-two", "least-conn",
-                                         "hash" };
-    unsigned number = field_word(text, 5, words);
-
-    (void)expected;
-    if (number != 0)
-        fields->policy.balance = (enum balance)(number - 1);
-    return number != 0;
-}
-
 bool parse_service_owner(struct str text, struct record_fields *fields, const char **expected)
 {
     (void)expected;

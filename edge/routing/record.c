@@ -100,30 +100,23 @@ static bool decode_field(enum family family, const struct value_field *f,
     return true;
 }
 
-/* "100", or "weight=100 ...". */
+/* "100", "weight=100 ...", or "100 backup ...". */
 static bool decode_options(struct str options, struct record_fields *fields, struct str *wrong,
                            const char **expected)
 {
-    struct str word = STR("weight");
+    struct str word = str_trim(options);
     field_parse_fn parse;
-    const struct field_row *row = field_find(FAMILY_endpoints, word, &parse);
 
     *wrong = options;
-    *expected = row->range;
-    if (memchr(options.ptr, '=', options.len) == NULL)
-        return parse(str_trim(options), fields, expected);
+    if (word.len == 0 || (word.ptr[0] >= '0' && word.ptr[0] <= '9') || word.ptr[0] == '-') {
+        *expected = field_find(FAMILY_endpoints, STR("weight"), &parse)->range;
+        str_word(&options, &word);
+        if (!parse(word, fields, expected))
+            return false;
+    }
     while (str_word(&options, &word)) {
-        struct str rest = word, name;
-
         *wrong = word;
-        *expected = "weight=0 to weight=1000";
-        if (!str_split(&rest, '=', &name) || rest.ptr == NULL)
-            return false;
-        row = field_find(FAMILY_endpoints, name, &parse);
-        if (row == NULL)
-            return false;
-        *expected = row->range;
-        if (!parse(rest, fields, expected))
+        if (!field_parse_option(word, fields, expected))
             return false;
     }
     return true;

@@ -116,6 +116,8 @@ void service_arrange(struct service *s, struct str zone)
     struct turn *turns;
     uint32_t from = 0;
 
+    if (zone.len == 0 && s->rotas[ROTA_FIRST].count > 0)
+        return; /* so it is already */
     s->lacks_others = true;
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
         const struct endpoint *e = &s->endpoints[i];

@@ -10,6 +10,8 @@
 
 #include "base/check.h"
 #include "routing/compile.h"
+#include "routing/schedule.h"
+#include "settings.h"
 #include "store/judge.h"
 #include "store/reading.h"
 #include "store/state.h"
@@ -62,6 +64,7 @@ static struct object *compiled_service(struct store *s, struct record *r)
         policy = &was->policy;
     mirror_slot(&s->mirror, r);
     now = compile_service(r->ref, record_name(r), bad, policy, endpoints, count);
+    service_arrange(now, str_from(s->settings->zone));
     states_attach(&s->states, &now->object);
     return &now->object;
 }

@@ -59,6 +59,11 @@ local tenant_fields = {
 }
 local service_fields = {
     { "balance", "word", "round-robin, random, random-two, least-conn or hash" },
+    { "hash_by", "hashed", "client, path, header:NAME or cookie:NAME" },
+    { "hash_bound", "count", "a percentage from 101 to 1000, such as 125" },
+    { "sticky", "cookie", "a cookie's name of 1 to 64 letters, digits, - and _" },
+    { "slow_start", "time", "a time from 1ms to 1h, such as 30s" },
+    { "zone_min", "count", "a percentage from 0 to 100" },
     { "owner", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters" },
     { "send_proxy", "word", "off, v1 or v2" },
     { "health", "word", "off, tcp or http" },
@@ -83,6 +88,9 @@ local service_fields = {
 local endpoint_options = {
     { "weight", "number", "a weight from 0 to 1000, such as 100 or weight=100" },
     { "max_conns", "number", "a number from 0 to 100000; 0: any number" },
+    { "backup", "switch", "backup alone" },
+    { "drain", "switch", "drain alone" },
+    { "zone", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters, such as zone=eu-1a" },
 }
 local rule_words = {
     { "path", "condition", "/x, or /x/* with * as the whole last segment, or ~REGEX" },
@@ -319,6 +327,10 @@ local function number_within(text, least, most)
     return text:match('^%d+$') and #text <= 15 and tonumber(text) >= least and tonumber(text) <= most
 end
 
+local function is_token(text)
+    return #text > 0 and #text <= 256 and not text:find("[^A-Za-z0-9!#$%%&'*+.^_`|~-]")
+end
+
 local check_type = {
     target = check_target,
     word = function(field, text, record, range)
@@ -372,6 +384,18 @@ local check_type = {
     text = function(field, text, record, range)
         local least, most = range:match('(%d+) to (%d+) bytes')
         if least and (#text < tonumber(least) or #text > tonumber(most)) then refuse(field, text, range) end
+    end,
+    -- One of the words; in place of NAME, that of a header or cookie.
+    hashed = function(field, text, record, range)
+        for word in range:gmatch('[%a:]+') do
+            local named = word:match('^(%l+:)NAME$')
+            if named and text:sub(1, #named) == named and is_token(text:sub(#named + 1)) then return end
+            if word == text and word ~= 'or' then return end
+        end
+        refuse(field, text, range)
+    end,
+    cookie = function(field, text, record, range)
+        if not is_token(text) or #text > 64 then refuse(field, text, range) end
     end,
     modules = function() end, -- what modules take only edges know
     method = function(field, text, record, range)
@@ -566,25 +590,29 @@ local function unset_fields(record, args)
     return write(record, 'HDEL', record.key, unpack(args))
 end
 
--- "100", or "weight=100 ...".
-local function check_options(field, text)
-    if not text:find('=', 1, true) then
-        if not number_within(text:match('^[ \t]*(.-)[ \t]*$'), 0, WEIGHT_MAX) then
-            refuse(field, text, endpoint_options[1][3])
+-- "weight=5", or "backup".
+local function check_option(field, word, record)
+    local name, value = word:match('^([^=]*)=(.*)$')
+    for _, row in ipairs(endpoint_options) do
+        if row[1] == (name or word) then
+            local good = row[2] == 'switch' and not value or
+                row[2] ~= 'switch' and value and pcall(check_type[row[2]], row[1], value, record, row[3])
+            if not good then refuse(field, word, row[3]) end
+            return
         end
-        return
     end
-    for word in text:gmatch('[^ \t]+') do
-        local name, value = word:match('^([^=]*)=(.*)$')
-        local known = false
-        for _, row in ipairs(endpoint_options) do
-            if row[1] == name then
-                if not number_within(value, 0, WEIGHT_MAX) then refuse(field, word, row[3]) end
-                known = true
-            end
-        end
-        if not known then refuse(field, word, 'weight=0 to weight=1000') end
+    refuse(field, word, 'options of an endpoint, such as weight=100')
+end
+
+-- "100", "weight=100 ...", or "100 backup ...".
+local function check_options(field, text, record)
+    local first, rest = text:match('^[ \t]*([^ \t]*)(.*)$')
+    if first == '' or first:match('^[0-9-]') then
+        if not number_within(first, 0, WEIGHT_MAX) then refuse(field, text, endpoint_options[1][3]) end
+    else
+        rest = text
     end
+    for word in rest:gmatch('[^ \t]+') do check_option(field, word, record) end
 end
 
 local function host_set(keys, args)
@@ -612,7 +640,7 @@ local function endpoint_set(keys, args)
     check_type_of(record, 'hash')
     take_pairs(args, function(name, value)
         seen[check_endpoint(name, name, name)] = name
-        check_options(name, value)
+        check_options(name, value, record)
     end)
     -- One endpoint in two spellings would make the whole record bad.
     for _, other in ipairs(redis.call('HKEYS', record.key)) do

@@ -107,6 +107,15 @@ Test(lint, findings)
           "warning no_endpoint usher:service:web [] {}\n" },
         { "HSET usher:endpoints:web 10.0.0.1:1 0",
           "warning no_endpoint usher:endpoints:web [] {}\n" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 'drain backup' 10.0.0.2:1 0",
+          "warning no_endpoint usher:endpoints:web [] {}\n" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 backup 10.0.0.2:1 drain",
+          "warning only_backups usher:endpoints:web [] {}\n" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 backup 10.0.0.2:1 100", "" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 5\nHSET usher:service:web hash_by path",
+          "warning unused usher:service:web [] {}\n" },
+        { "HSET usher:endpoints:web 10.0.0.1:1 5\nHSET usher:service:web hash_by path balance hash",
+          "" },
         /* rules against each other */
         { ACME
           "HSET usher:routes:acme a 'path /x method GET deny' b 'method GET path /x respond 200'",

@@ -279,8 +279,9 @@ Test(record, endpoints)
     expect_field(FAMILY_endpoints, "10.0.0.5:1", "1001",
                  "field 10.0.0.5:1: got \"1001\", expected a weight from 0 to 1000, such as 100 or "
                  "weight=100");
-    expect_field(FAMILY_endpoints, "10.0.0.5:1", "weight=5 color=red",
-                 "field 10.0.0.5:1: got \"color=red\", expected weight=0 to weight=1000");
+    expect_field(
+        FAMILY_endpoints, "10.0.0.5:1", "weight=5 color=red",
+        "field 10.0.0.5:1: got \"color=red\", expected options of an endpoint, such as weight=100");
     expect_field(FAMILY_endpoints, "10.0.0.5:1", "weight=",
                  "field 10.0.0.5:1: got \"weight=\", expected a weight from 0 to 1000, such as 100 "
                  "or weight=100");
