@@ -123,28 +123,41 @@ static void put(struct cidr_set *s, struct prefix p, enum kind kind)
 
 /* --- building --- */
 
-static int by_place(const void *one, const void *other)
+/* To `to`, the widest first: each length has its place there. */
+static void sort(const struct cidr *ranges, size_t count, struct prefix *to)
 {
-    const struct prefix *a = one, *b = other;
+    size_t places[BITS + 2] = { 0 };
 
-    if (a->high != b->high)
-        return a->high < b->high ? -1 : 1;
-    if (a->low != b->low)
-        return a->low < b->low ? -1 : 1;
-    return (int)a->bits - (int)b->bits;
+    for (size_t i = 0; i < count; i++)
+        places[ranges[i].bits + 1]++;
+    for (unsigned bits = 1; bits <= BITS; bits++)
+        places[bits] += places[bits - 1];
+    for (size_t i = 0; i < count; i++)
+        to[places[ranges[i].bits]++] =
+            prefix_of(half(ranges[i].ip), half(ranges[i].ip + 8), ranges[i].bits);
 }
 
-/* Sorted, and without those that another one covers: that one stands right before them. */
-static size_t settle(struct prefix *all, size_t count)
+/* Sorted ones, without those that another one covers, or says too. Uses the table for itself. */
+static size_t settle(struct cidr_set *s, struct prefix *all, size_t count)
 {
+    unsigned lengths[BITS + 1], used = 0;
     size_t kept = 0;
 
-    if (count == 0)
-        return 0;
-    qsort(all, count, sizeof(*all), by_place);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || !covers(&all[kept - 1], &all[i]))
-            all[kept++] = all[i];
+    for (size_t i = 0; i < count; i++) {
+        bool covered = false;
+
+        if (used == 0 || lengths[used - 1] != all[i].bits)
+            lengths[used++] = all[i].bits;
+        for (unsigned n = 0; n < used && !covered; n++) {
+            struct prefix wide = prefix_of(all[i].high, all[i].low, lengths[n]);
+
+            covered = slot_of(s, &wide)->kind == RANGE;
+        }
+        if (covered)
+            continue;
+        put(s, all[i], RANGE);
+        all[kept++] = all[i];
+    }
     return kept;
 }
 
@@ -166,8 +179,8 @@ static void note_lengths(struct cidr_set *s, const struct prefix *all, size_t co
     }
 }
 
-/* The way that a look for an address in this range takes. */
-static void add(struct cidr_set *s, const struct prefix *p)
+/* Markers on the way that a look for an address in this range takes. */
+static void mark(struct cidr_set *s, const struct prefix *p)
 {
     const struct lengths *l = is_mapped(p) ? &s->v4 : &s->v6;
     unsigned from = 0, to = l->count;
@@ -177,10 +190,8 @@ static void add(struct cidr_set *s, const struct prefix *p)
         unsigned bits = l->bits[middle];
 
         CHECK(from < to);
-        if (bits == p->bits) {
-            put(s, *p, RANGE);
+        if (bits == p->bits)
             return;
-        }
         if (bits < p->bits) {
             put(s, prefix_of(p->high, p->low, bits), MARKER);
             from = middle + 1;
@@ -195,14 +206,14 @@ struct cidr_set *cidr_set_new(const struct cidr *ranges, size_t count)
     struct cidr_set *s = check_alloc(sizeof(*s));
     struct prefix *all = check_alloc((count + 1) * sizeof(*all));
 
-    for (size_t i = 0; i < count; i++)
-        all[i] = prefix_of(half(ranges[i].ip), half(ranges[i].ip + 8), ranges[i].bits);
-    s->count = settle(all, count);
-    s->slots = check_alloc(ROOM_LEAST * sizeof(*s->slots));
-    s->mask = ROOM_LEAST - 1;
+    for (s->mask = ROOM_LEAST - 1; s->mask < 2 * count;)
+        s->mask = 2 * s->mask + 1;
+    s->slots = check_alloc((s->mask + 1) * sizeof(*s->slots));
+    sort(ranges, count, all);
+    s->count = settle(s, all, count);
     note_lengths(s, all, s->count);
     for (size_t i = 0; i < s->count; i++)
-        add(s, &all[i]);
+        mark(s, &all[i]);
     free(all);
     return s;
 }

@@ -39,6 +39,7 @@ struct bans {
     bool sweep_due; /* the last walk has not seen all; Redis may have lost them */
     uint32_t walk;  /* number of the last walk */
     struct buf cursor;
+    unsigned steps; /* of all walks */
     bool refusal_logged;
 
     bool changed; /* since the last set was built */

@@ -144,6 +144,22 @@ SCENARIO(forwarders, rules_and_splits_go_by_the_client)
     scene_end(&s);
 }
 
+SCENARIO(forwarders, a_tenants_lists_are_about_the_client)
+{
+    static struct scene s;
+    struct client *c;
+
+    begin(&s, NULL, NULL);
+    scene_redis(&s, "HSET usher:tenant:acme https off deny 203.0.113.0/24,127.0.0.2");
+    scene_live(&s);
+    c = from(&s, FORWARDER);
+    for (unsigned i = 0; i < 2; i++) {
+        expect_status(ask(c, "b.test", "X-Forwarded-For: 198.51.100.1\r\n"), 200);
+        expect_status(ask(c, "b.test", CLIENT_FIELDS), 403);
+    }
+    scene_end(&s);
+}
+
 SCENARIO(forwarders, a_forwarder_behind_a_proxy)
 {
     static struct scene s;
