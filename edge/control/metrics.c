@@ -41,8 +41,10 @@ static const struct row board_rows[] = {
       BOARD(upstream_connects) },
     { "usher_upstream_reuses_total", "counter", "Requests sent over a kept connection.",
       BOARD(upstream_reuses) },
-    { "usher_retries_total", "counter", "Requests sent once more: the kept connection was stale.",
-      BOARD(retries) },
+    { "usher_retries_refused_total", "counter", "Retries beyond the budget of retries.",
+      BOARD(retries_refused) },
+    { "usher_breakers_opened_total", "counter", "Times that a service was found failing (breaker).",
+      BOARD(breakers_opened) },
     { "usher_regexes_given_up_total", "counter",
       "Requests for which a regex of a rule could not be tried within its limits.",
       BOARD(regexes_given_up) },
@@ -193,6 +195,7 @@ static void write_tunnels(const struct counters *sum, struct buf *to)
 static void write_workers(const struct metrics *m, struct buf *to)
 {
     static const char *const ends[] = { "answered", "failed", "cut", "refused" };
+    static const char *const retries[] = { "no", "stale", "connect", "closed", "gateway" };
     static const char *const refusals[] = { "banned", "proxy_header", "proxy_timeout" };
     const struct counters *sum = &m->sum;
 
@@ -204,6 +207,14 @@ static void write_workers(const struct metrics *m, struct buf *to)
 
         one(to, row->name, row->type, row->says, counter_read(at));
     }
+    head(to, "usher_retries_total", "counter", "Requests sent once more, by why.");
+    for (unsigned i = RETRY_NO + 1; i < RETRY_REASONS; i++)
+        labelled(to, "usher_retries_total", "reason", retries[i], counter_read(&sum->retries[i]));
+    head(to, "usher_ejections_total", "counter",
+         "Times that an endpoint was left alone for a while, by why.");
+    for (unsigned i = OUTLIER_NONE + 1; i < OUTLIER_REASONS; i++)
+        labelled(to, "usher_ejections_total", "reason", outlier_reason_name((enum outlier_reason)i),
+                 counter_read(&sum->ejections[i]));
     head(to, "usher_subrequests_total", "counter",
          "Requests that modules made by themselves, by how they ended.");
     for (unsigned i = 0; i < SUBREQUEST_ENDS; i++)

@@ -11,6 +11,7 @@
 #include "http/parser.h"
 #include "proxy/access_log.h"
 #include "proxy/tunnel.h"
+#include "proxy/retry.h"
 #include "proxy/worker_state.h"
 
 #define FAULT_LINES_PER_SECOND 50
@@ -77,8 +78,8 @@ static void add_exchange(struct exchange *x, struct buf *b)
         add_text(b, "service", str_from(x->service->name));
     if (x->endpoint != NULL)
         add_text(b, "endpoint", str_from(address_text(&x->endpoint->address, text)));
-    if (x->retried)
-        buf_add_text(b, ",\"retried\":true");
+    if (retry_attempts(x) > 1)
+        buf_printf(b, ",\"attempts\":%u", retry_attempts(x));
 }
 
 static void begin_line(struct buf *b)

@@ -13,12 +13,15 @@ void attempt_begin(struct exchange *x, const struct endpoint *e);
  * its service are still pinned. */
 void attempt_over(struct exchange *x, enum fault fault);
 
-/* Its endpoint has answered, whatever: where health is checked that is noted. */
-static inline void attempt_heard(struct exchange *x)
-{
-    if (x->balanced->policy.health != NULL)
-        health_heard(x->endpoint->state, loop_now_ms(&x->w->loop));
-}
+/* For attempts that are watched: the response's head is here. False: it was not taken, the request has
+ * gone on elsewhere. */
+bool attempt_answered(struct exchange *x);
+
+/* May its service be asked at all? Perhaps to find out whether it may: x->trial, until an attempt begins. */
+bool attempt_ask_circuit(struct exchange *x);
+void attempt_drop_trial(struct exchange *x); /* none has begun */
+/* In seconds, until it is worth while to come again. */
+uint64_t attempt_circuit_wait_s(const struct exchange *x);
 
 /* Its 101 has come, so it went well. What it is counted in as under way, it is counted in by `to` from here on,
  * until that is over; the owner of its endpoint stays pinned. */

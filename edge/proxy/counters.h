@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "base/fault.h"
+#include "routing/outlier.h"
+#include "routing/retry.h"
 
 #define LATENCY_BUCKETS 14
 
@@ -53,7 +55,11 @@ struct counters {
     counter tunnel_memory, tunnel_bytes_in, tunnel_bytes_out;
     counter tunnel_ends[TUNNEL_ENDS];
     counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
-    counter upstream_connects, upstream_reuses, retries;
+    counter upstream_connects, upstream_reuses;
+    counter retries[RETRY_REASONS];
+    counter retries_refused; /* beyond the budget */
+    counter ejections[OUTLIER_REASONS];
+    counter breakers_opened;
     counter accept_pauses;
     counter queue_waiting;                   /* for a place (max_conns) */
     counter queue_wait[LATENCY_BUCKETS + 1]; /* of those that have got one, likewise */

@@ -24,6 +24,7 @@
 #include "proxy/pace.h"
 #include "proxy/queue.h"
 #include "proxy/reply.h"
+#include "proxy/retry.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
 
@@ -87,6 +88,8 @@ void exchange_end(struct exchange *x)
     CHECK(x->step != STEP_ENDED);
     if (attempt_is_on(x))
         attempt_over(x, x->fault);
+    else if (x->trial)
+        attempt_drop_trial(x);
     if (x->upstream != NULL)
         upstream_end(x->upstream);
     x->upstream = NULL;
@@ -145,8 +148,10 @@ static void recycle(struct exchange *x)
     x->upstream = NULL;
     x->unrouted = x->request_whole = x->response_begun = x->logged_later = false;
     x->stream_timeout_ms = 0;
-    x->retries.tried_count = 0;
-    x->retried = x->client_paused = x->upstream_paused = false;
+    x->retries.tried_count = x->retries.stale_count = 0;
+    x->retries.sent = false;
+    x->retries.fault = FAULT_NONE;
+    x->client_paused = x->upstream_paused = false;
     x->request_framing = x->response_framing = FRAMED_AS_READ;
     x->status = 0;
     x->asked_again = x->interim_heads = 0;
@@ -356,12 +361,14 @@ static enum verdict choose(struct exchange *x)
 {
     enum fault fault;
 
-    if (!x->balanced->limited)
+    if (x->service != NULL && x->service->policy.breaker.percent > 0 && !attempt_ask_circuit(x))
+        fault = FAULT_circuit_open;
+    else if (!x->balanced->limited)
         fault = choose_endpoint(x);
     else if (!queue_enter(x, &fault) && fault == FAULT_NONE)
         return WAIT;
     if (fault != FAULT_NONE)
-        return fail(x, fault);
+        return fail(x, x->retries.fault != FAULT_NONE ? x->retries.fault : fault);
     x->step = STEP_CONNECT;
     return MORE;
 }
@@ -376,13 +383,13 @@ static enum verdict connect_upstream(struct exchange *x)
     if (x->attempt.place != NULL)
         u = queue_connect(x, bucket, &fault);
     /* After a stale one, another pooled one may be stale as well. */
-    else if (!x->retried && x->balanced->policy.send_proxy == SEND_PROXY_OFF)
+    else if (!x->attempt.replaced && x->balanced->policy.send_proxy == SEND_PROXY_OFF)
         u = upstream_pool_take(pool, bucket);
     if (u == NULL && fault == FAULT_NONE)
         u = upstream_open(x->w, bucket, &fault);
     upstream_pool_release(pool, bucket);
     if (u == NULL)
-        return fail(x, fault);
+        return retry(x, fault, false) ? MORE : fail(x, fault);
     x->upstream = u;
     u->send_proxy = (uint8_t)x->balanced->policy.send_proxy;
     upstream_begin(u, x);

@@ -59,6 +59,13 @@ struct attempt {
     struct endpoint_state *counted; /* where it is counted as active; NULL: nowhere */
     struct places *place;           /* of its endpoint, until its upstream has it; NULL */
     struct upstream *ready;         /* idle, and with that place already; NULL */
+    bool watched;      /* something is known of its endpoint: it is to be told how it went */
+    bool replaced;     /* the kept connection was stale: it goes on over a fresh one */
+    bool trial;        /* of a half-open breaker */
+    bool excused;      /* it has failed, and the request is tried again */
+    bool stale;        /* and so has the connection: it may have been closing before */
+    uint16_t status;   /* of its response; 0: none has begun */
+    uint64_t begun_ns; /* 0: nobody asks how long it takes */
 };
 
 #define RETRY_TRIED_MOST 4
@@ -67,6 +74,10 @@ struct attempt {
 struct retries {
     const struct endpoint *tried[RETRY_TRIED_MOST]; /* of x->balanced: not to be chosen again */
     uint8_t tried_count;
+    uint8_t stale_count; /* connections that were stale */
+    bool sent;           /* one of their endpoints may have got something of the request */
+    enum fault fault;    /* of the last of them */
+    uint64_t begun_ms;   /* the first attempt */
 };
 
 enum step {
@@ -129,6 +140,7 @@ struct exchange {
     struct attempt attempt;
     struct queue_wait *wait; /* in STEP_QUEUE; NULL */
     struct retries retries;
+    bool trial;       /* of a half-open breaker: the attempt that is about to begin */
     bool sets_cookie; /* with the response: its client sticks to that endpoint from now on */
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */
@@ -147,7 +159,6 @@ struct exchange {
     bool request_whole;  /* its body has been read to the end */
     bool logged_later;   /* its line is its tunnel's */
     bool response_begun; /* a final head was given to the client */
-    bool retried;
     uint8_t interim_heads;
     uint8_t asked_again;  /* its site was evicted between the answer and its use */
     bool client_paused;   /* we stopped the client's body: the upstream is slow */
@@ -177,7 +188,8 @@ void exchange_fault(struct exchange *x, enum fault fault);
 void exchange_on_upstream_ready(struct exchange *x);
 void exchange_on_upstream_drained(struct exchange *x);
 void exchange_on_interim_head(struct exchange *x);
-void exchange_on_response_head(struct exchange *x);
+/* False: the response is not wanted, and the upstream was let go. */
+bool exchange_on_response_head(struct exchange *x);
 void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len);
 void exchange_on_response_end(struct exchange *x, struct str trailers);
 void exchange_flush_response(struct exchange *x);

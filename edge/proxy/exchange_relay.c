@@ -14,6 +14,7 @@
 #include "proxy/module_run.h"
 #include "proxy/pace.h"
 #include "proxy/tunnel.h"
+#include "proxy/retry.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
 
@@ -158,16 +159,18 @@ static void pass_response_head(struct exchange *x)
     }
 }
 
-void exchange_on_response_head(struct exchange *x)
+bool exchange_on_response_head(struct exchange *x)
 {
-    attempt_heard(x);
+    if (x->attempt.watched && !attempt_answered(x))
+        return false;
     if (x->modules != NULL) {
         pass_response_head(x);
-        return;
+        return true;
     }
     x->response_begun = true;
     x->status = x->response.status;
     x->client->send_head(x->session, &x->response, false);
+    return true;
 }
 
 void exchange_on_response_body(struct exchange *x, const char *bytes, size_t len)
@@ -294,33 +297,17 @@ void exchange_on_modules(struct exchange *x)
         exchange_run(x);
 }
 
-/* May the request be sent again? (RFC 9110 9.2.2: idempotent, and nothing of its body is gone) */
-static bool may_retry(const struct exchange *x)
-{
-    return !x->retried && !x->response_begun && x->request.body == BODY_NONE &&
-           x->request_framing == FRAMED_AS_READ && parser_method_is_idempotent(x->request.method);
-}
-
 void exchange_on_upstream_lost(struct exchange *x, enum fault fault, bool stale)
 {
     x->upstream = NULL;
-    attempt_over(x, fault);
     if (x->modules != NULL && x->modules->discards) {
+        attempt_over(x, fault);
         end_without_endpoint(x);
-        return;
-    }
-    if (!stale || fault != FAULT_response_closed || !may_retry(x)) {
+    } else if (retry(x, fault, stale)) {
+        exchange_run(x);
+    } else {
         exchange_fault(x, fault);
-        return;
     }
-    x->retried = true;
-    counter_add(&x->w->counters->retries, 1);
-    x->step = STEP_CHOOSE; /* of a place that was lost, another must be got */
-    if (!x->balanced->limited) {
-        attempt_begin(x, x->endpoint);
-        x->step = STEP_CONNECT;
-    }
-    exchange_run(x);
 }
 
 void exchange_on_tunnel(struct exchange *x, struct tunnel *t)

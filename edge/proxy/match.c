@@ -57,6 +57,20 @@ bool match_has_limits(const struct exchange *x)
     return SAID(x, limits) != NULL;
 }
 
+/* The nearest to the request that says it; a request of the edge's own has no site. */
+uint32_t match_retries(const struct exchange *x)
+{
+    uint8_t said = x->site != NULL ? x->site->fields.retries : 0;
+
+    if (said == 0 && x->tenant != NULL)
+        said = x->tenant->fields.retries;
+    if (said == 0 && x->service != NULL)
+        said = x->service->policy.retry.retries;
+    if (said == 0 && x->defaults != NULL)
+        said = x->defaults->fields.retries;
+    return said != 0 ? said - 1u : RETRIES_STANDARD;
+}
+
 uint32_t match_retry_after(const struct exchange *x)
 {
     uint32_t seconds = SAID(x, retry_after_s);

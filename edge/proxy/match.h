@@ -34,6 +34,8 @@ uint32_t match_stream_timeout(const struct exchange *x);
 uint32_t match_tunnel_timeout(const struct exchange *x);
 /* The pinned object, and its slot, that x->endpoint lies in: while that is pinned, the endpoint is there. */
 struct object *match_owner_of_endpoint(const struct exchange *x, uint32_t *slot);
+/* How often it may be tried again at another endpoint. */
+uint32_t match_retries(const struct exchange *x);
 
 /* Of a maintenance: seconds for Retry-After; the page, ptr NULL when there is none. */
 uint32_t match_retry_after(const struct exchange *x);

@@ -20,6 +20,7 @@
 #include "proxy/exchange_steps.h"
 #include "proxy/match.h"
 #include "proxy/places.h"
+#include "proxy/retry.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
 
@@ -344,15 +345,16 @@ static bool join(struct queue_wait *wait)
     struct str tenant = x->tenant != NULL ? str_from(x->tenant->id) : STR("");
     uint32_t share = match_share(x), most = service_queue(wait->service);
     unsigned waiting = atomic_load(&q->waiting);
+    bool again = retry_attempts(x) > 1; /* it has been here before */
 
-    if (!x->retried && waiting >= most && waiting >= most + idle_on_all(wait->service)) {
+    if (!again && waiting >= most && waiting >= most + idle_on_all(wait->service)) {
         atomic_fetch_add(&q->full, 1);
         unlock(q);
         return false;
     }
     if (share == 0)
         share = SHARE_STANDARD;
-    if (x->retried)
+    if (again)
         wait_queue_add_first(q, &wait->waiter, tenant, share);
     else
         wait_queue_add(q, &wait->waiter, tenant, share);

@@ -12,6 +12,7 @@
 #include "http/parser.h"
 #include "http/serializer.h"
 #include "proxy/limits.h"
+#include "proxy/attempt.h"
 #include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/worker_state.h"
@@ -107,6 +108,8 @@ void reply_fault(struct exchange *x)
         add_number(&r, "Retry-After", x->retry_after_s);
     if (x->fault == FAULT_queue_full || x->fault == FAULT_queue_timeout)
         add_number(&r, "Retry-After", (service_queue_ms(x->balanced) + 999) / 1000);
+    if (x->fault == FAULT_circuit_open)
+        add_number(&r, "Retry-After", attempt_circuit_wait_s(x));
     if (page.ptr != NULL) {
         finish(x, &r, page, TEXT_HTML);
         return;

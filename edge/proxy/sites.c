@@ -207,7 +207,8 @@ void sites_apply(struct sites *s, struct changes *changes)
         changes_free(changes);
 }
 
-static void dump_endpoint(const struct service *service, const struct endpoint *e, struct buf *json)
+static void dump_endpoint(const struct service *service, const struct endpoint *e, uint64_t now_ms,
+                          struct buf *json)
 {
     const struct endpoint_options *o = e->options;
     char text[ENDPOINT_TEXT_SIZE];
@@ -227,10 +228,16 @@ static void dump_endpoint(const struct service *service, const struct endpoint *
     if (service->counts_active && e->state != NULL)
         buf_printf(json, ",\"active\":%u",
                    atomic_load_explicit(&e->state->active, memory_order_relaxed));
+    if (outlier_is_ejected(e->state, now_ms))
+        buf_printf(
+            json, ",\"ejected_ms\":%llu,\"ejected_for\":\"%s\"",
+            (unsigned long long)(atomic_load(&e->state->outlier.until_ms) - now_ms),
+            outlier_reason_name((enum outlier_reason)atomic_load(&e->state->outlier.reason)));
     buf_add_text(json, "}");
 }
 
-static void dump_service(const struct service *service, uint32_t pins, struct buf *json)
+static void dump_service(const struct service *service, uint32_t pins, uint64_t now_ms,
+                         struct buf *json)
 {
     buf_add_text(json, "{\"name\":");
     buf_add_json(json, str_from(service->name));
@@ -238,9 +245,13 @@ static void dump_service(const struct service *service, uint32_t pins, struct bu
                balance_word(service->policy.balance), service->bad ? "true" : "false", pins);
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
         buf_add_text(json, i ? "," : "");
-        dump_endpoint(service, &service->endpoints[i], json);
+        dump_endpoint(service, &service->endpoints[i], now_ms, json);
     }
-    buf_add_text(json, "]}");
+    buf_add_text(json, "]");
+    if (service->state != NULL && service->policy.breaker.percent > 0)
+        buf_printf(json, ",\"circuit\":\"%s\"",
+                   breaker_state_name(&service->state->breaker, now_ms));
+    buf_add_text(json, "}");
 }
 
 void sites_dump_services(const struct sites *s, size_t most, struct buf *json)
@@ -254,7 +265,7 @@ void sites_dump_services(const struct sites *s, size_t most, struct buf *json)
         if (slot->object == NULL)
             continue;
         buf_add_text(json, first ? "" : ",");
-        dump_service((const struct service *)slot->object, slot->pins, json);
+        dump_service((const struct service *)slot->object, slot->pins, loop_now_ms(s->loop), json);
         first = false;
         most--;
     }

@@ -18,6 +18,7 @@
 #include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/places.h"
+#include "proxy/retry.h"
 #include "proxy/tunnel.h"
 #include "proxy/pace.h"
 #include "proxy/worker_state.h"
@@ -42,7 +43,9 @@ static void await_more(struct upstream *u)
 
     if (u->state == UPSTREAM_BODY && x->stream_timeout_ms == 0)
         x->stream_timeout_ms = match_stream_timeout(x);
-    set_timer(u, u->state == UPSTREAM_BODY ? x->stream_timeout_ms : x->timeout_ms);
+    set_timer(u, u->state == UPSTREAM_BODY    ? x->stream_timeout_ms
+                 : x->retries.tried_count > 0 ? retry_time_left(x)
+                                              : x->timeout_ms);
 }
 
 /* The connection is of no more use to its exchange, which hears of it last. */
@@ -111,8 +114,7 @@ static bool take_head(struct upstream *u, const char *bytes, size_t len, size_t 
     }
     u->state = UPSTREAM_BODY;
     u->parser.body_left = h->body_bytes;
-    exchange_on_response_head(x);
-    return true;
+    return exchange_on_response_head(x);
 }
 
 /* The response is whole: whatever follows it does not belong to any request. */
@@ -422,6 +424,9 @@ void upstream_begin(struct upstream *u, struct exchange *x)
     }
     u->exchange = x;
     u->piece = x->pace != NULL ? pace_piece(x) : 0;
+    if (x->retries.tried_count > 0 && u->state == UPSTREAM_CONNECTING &&
+        retry_time_left(x) < u->w->settings->connect_timeout_ms)
+        set_timer(u, retry_time_left(x));
     u->answered = u->request_sent = false;
     u->parser.on_body = on_body;
     head_clear(&x->response);

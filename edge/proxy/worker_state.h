@@ -46,6 +46,7 @@ struct worker {
     struct list served; /* of these, those that have got one and go on at the turn's end */
     struct turn_end serve;
     struct random random;
+    struct retry_budget retries;                /* of endpoints that no service names */
     uint32_t rule_cursors[WORKER_RULE_CURSORS]; /* balancing of endpoints that a rule lists */
     struct route_scratch *route_scratch;
     char *path_form; /* scratch: a path, and its normal form */

@@ -18,18 +18,10 @@ enum passed_over {
     PASSED_ZONE,    /* in another zone, and there are enough in this one */
     PASSED_HEALTH,  /* its health checks fail */
     PASSED_EJECTED, /* its answers were bad */
-    PASSED_BREAKER, /* its circuit is broken */
     PASSED_FULL,    /* max_conns */
     PASSED_TRIED,   /* by this exchange, already */
     PASSED_KINDS
 };
-
-static inline bool breaker_is_open(const struct endpoint_state *state, uint64_t now_ms)
-{
-    (void)state;
-    (void)now_ms;
-    return false;
-}
 
 static inline bool queue_is_full(const struct endpoint *e)
 {
@@ -47,8 +39,6 @@ static inline enum passed_over endpoint_is_out(const struct endpoint *e, uint64_
         return PASSED_HEALTH;
     if (outlier_is_ejected(state, now_ms))
         return PASSED_EJECTED;
-    if (breaker_is_open(state, now_ms))
-        return PASSED_BREAKER;
     return queue_is_full(e) ? PASSED_FULL : PASSED_NOT;
 }
 

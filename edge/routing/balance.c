@@ -165,7 +165,7 @@ struct view {
 
 static bool is_healthy(enum passed_over out)
 {
-    return out != PASSED_HEALTH && out != PASSED_EJECTED && out != PASSED_BREAKER;
+    return out != PASSED_HEALTH && out != PASSED_EJECTED;
 }
 
 static enum passed_over why_out(const struct balance_request *r, const struct endpoint *e)
@@ -536,7 +536,6 @@ const char *passed_over_text(enum passed_over why)
         [PASSED_ZONE] = "another zone: enough of this edge's own is healthy",
         [PASSED_HEALTH] = "its health checks fail",
         [PASSED_EJECTED] = "ejected: its answers were bad",
-        [PASSED_BREAKER] = "its circuit is broken",
         [PASSED_FULL] = "full: max_conns is reached",
         [PASSED_TRIED] = "tried already",
     };

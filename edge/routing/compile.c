@@ -69,6 +69,7 @@ static void lay_fields(struct object *object, struct tenant_fields *to, struct r
     to->stream_timeout_ms = f->stream_timeout_ms;
     to->tunnel_timeout_ms = f->tunnel_timeout_ms;
     to->share = f->share;
+    to->retries = f->retries;
     to->page = lay_text(f->page, &rest);
     to->modules = take_chain(object, &f->modules, slots);
 }

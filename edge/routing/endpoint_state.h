@@ -19,6 +19,8 @@
 #include "routing/rate_lease.h"
 #include "base/wait_queue.h"
 #include "routing/places.h"
+#include "routing/breaker.h"
+#include "routing/retry.h"
 
 enum state_kind { STATE_ENDPOINT, STATE_SERVICE, STATE_TENANT, STATE_KINDS };
 
@@ -58,10 +60,9 @@ struct endpoint_state {
 
     /* outliers and retries, see outlier.h */
     struct outlier_state {
-        atomic_uint_fast64_t success_ms; /* a response came from it then, to within a second */
-        atomic_uint_fast64_t until_ms;   /* ejected until then */
-        atomic_uint trouble;  /* 0: nothing below is to be looked at when all goes well */
-        atomic_uint failures; /* one after the other, and gateway errors */
+        atomic_uint_fast64_t until_ms; /* ejected until then */
+        atomic_uint trouble;           /* 0: nothing below is to be looked at when all goes well */
+        atomic_uint failures;          /* one after the other, and gateway errors */
         atomic_uint gateway_errors;
         atomic_uint ejections; /* how often of late: each lasts longer than the one before */
         atomic_uint reason;    /* of the last, enum outlier_reason */
@@ -78,6 +79,8 @@ struct service_state {
     /* balancing */
 
     /* retries */
+    struct retry_budget retries;
+    struct breaker breaker;
 
     /* max_conns */
     struct wait_queue *queue; /* NULL: none of its endpoints ever had a limit */

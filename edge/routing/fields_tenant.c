@@ -104,6 +104,17 @@ bool parse_tenant_tunnel_timeout(struct str text, struct record_fields *fields,
     return fields->tunnel_timeout_ms > 0;
 }
 
+bool parse_tenant_retries(struct str text, struct record_fields *fields, const char **expected)
+{
+    uint64_t retries;
+
+    (void)expected;
+    if (!str_to_u64(text, RETRIES_MOST, &retries))
+        return false;
+    fields->retries = (uint8_t)(retries + 1);
+    return true;
+}
+
 /* Compiled when all fields are known: it may need the tenant (record.c). */
 bool parse_tenant_modules(struct str text, struct record_fields *fields, const char **expected)
 {

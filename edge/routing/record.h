@@ -90,6 +90,7 @@ struct record_fields {
     enum tenant_path path;
     uint32_t retry_after_s, timeout_ms, share;
     uint32_t stream_timeout_ms, tunnel_timeout_ms;
+    uint8_t retries; /* plus one; 0: not said */
     struct str page;
     struct limits limits;
     bool limits_said;               /* at least one of them */

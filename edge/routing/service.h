@@ -7,6 +7,8 @@
 #include "routing/endpoint_state.h"
 #include "routing/health.h"
 #include "routing/object.h"
+#include "routing/outlier.h"
+#include "routing/retry.h"
 
 #define NAME_MAX_BYTES 63 /* [a-z0-9][a-z0-9._-]{0,62} */
 #define WEIGHT_MAX 1000
@@ -69,6 +71,9 @@ struct service_policy {
     uint32_t max_conns;        /* of each endpoint that does not say otherwise; 0: no limit */
     uint32_t queue_and_one;    /* so many may wait, and one; 0: not said */
     uint32_t queue_timeout_ms; /* 0: not said */
+    struct retry_policy retry;
+    struct outlier_policy outlier;
+    struct breaker_policy breaker;
 };
 
 /* Parts of a service's rota. */

@@ -25,6 +25,7 @@ struct tenant_fields {
     uint32_t timeout_ms;    /* 0: not said */
     uint32_t share;         /* where tenants wait for one service; 0: not said */
     uint32_t stream_timeout_ms, tunnel_timeout_ms; /* 0: not said */
+    uint8_t retries;                               /* plus one; 0: not said */
     struct str page;                               /* of a maintenance; ptr NULL: not said */
     const struct chain *modules;                   /* NULL: not said */
 };

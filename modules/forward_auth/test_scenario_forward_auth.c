@@ -247,7 +247,7 @@ SCENARIO(mod_forward_auth, a_kept_connection_that_went_stale_is_no_failure)
     origin_script(auth, once_per_connection, answered);
     for (unsigned i = 0; i < 3; i++)
         expect_status(ask(&s, ""), 200);
-    expect_metric(&s, "usher_retries_total", 2);
+    expect_metric(&s, "usher_retries_total{reason=\"stale\"}", 2);
     cr_assert_eq(origin_connections(auth), 3);
     scene_end(&s);
 }

@@ -24,6 +24,7 @@ local host_fields = {
     { "stream_timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "tunnel_timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "share", "number", "a number from 1 to 1000" },
+    { "retries", "count", "a number from 0 to 3" },
     { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
     { "max_conns", "number", "off, or a number from 1 to 1000000" },
     { "max_requests", "number", "off, or a number from 1 to 1000000" },
@@ -46,6 +47,7 @@ local tenant_fields = {
     { "stream_timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "tunnel_timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "share", "number", "a number from 1 to 1000" },
+    { "retries", "count", "a number from 0 to 3" },
     { "modules", "modules", "modules such as headers(set X-Edge=1), with spaces between, or none" },
     { "max_conns", "number", "off, or a number from 1 to 1000000" },
     { "max_requests", "number", "off, or a number from 1 to 1000000" },
@@ -84,6 +86,17 @@ local service_fields = {
     { "max_conns_of", "word", "edge or cluster" },
     { "queue", "number", "a number from 0 to 10000" },
     { "queue_timeout", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+    { "retries", "count", "a number from 0 to 3" },
+    { "retry_on", "words", "some of connect, closed, 502, 503, 504 with spaces between, or none" },
+    { "retry_budget", "count", "a number from 0 to 100" },
+    { "outlier_failures", "count", "a number from 0 to 1000" },
+    { "outlier_gateway_errors", "count", "a number from 0 to 1000" },
+    { "outlier_latency", "latency", "a time such as 500ms, or 1.5x to 100x of the others' median" },
+    { "outlier_eject", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
+    { "outlier_max_ejected", "count", "a number from 0 to 100" },
+    { "breaker", "count", "a number from 0 to 100" },
+    { "breaker_min", "count", "a number from 1 to 1000000" },
+    { "breaker_open", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
 }
 local endpoint_options = {
     { "weight", "number", "a weight from 0 to 1000, such as 100 or weight=100" },
@@ -380,6 +393,20 @@ local check_type = {
             end
         end
         if count == 0 then refuse(field, text, range) end
+    end,
+    words = function(field, text, record, range)
+        local known, count, none = {}, 0, false
+        for word in range:match('some of (.-) with'):gmatch('[a-z0-9-]+') do known[word] = true end
+        for word in text:gmatch('[^ \t]+') do
+            count, none = count + 1, none or word == 'none'
+            if not known[word] and word ~= 'none' then refuse(field, text, range) end
+        end
+        if count == 0 or (none and count > 1) then refuse(field, text, range) end
+    end,
+    latency = function(field, text, record, range)
+        local times = text:match('^(%d%d?%d?)x$') or text:match('^(%d%d?%d?%.%d)x$')
+        if times and tonumber(times) >= 1.5 and tonumber(times) <= 100 then return end
+        if not time_ms(text) then refuse(field, text, range) end
     end,
     text = function(field, text, record, range)
         local least, most = range:match('(%d+) to (%d+) bytes')

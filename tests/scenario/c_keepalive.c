@@ -186,7 +186,7 @@ SCENARIO(keepalive, a_stale_connection_is_retried_once_for_get)
         cr_assert_eq(r.status, 200, "request %u: %d %s", i, r.status, response_fault(&r));
         cr_assert_str_eq(r.text, "fresh");
     }
-    expect_metric(&s, "usher_retries_total", 4);
+    expect_metric(&s, "usher_retries_total{reason=\"stale\"}", 4);
     expect_metric(&s, "usher_requests_total{class=\"5xx\"}", 0);
     scene_end(&s);
 }
@@ -219,7 +219,7 @@ SCENARIO(keepalive, several_stale_connections_cost_one_retry)
         expect_status(client_read(c[i]), 200);
     expect_metric(&s, "usher_upstream_connections{state=\"idle\"}", 6);
     expect_status(client_get(c[0], "a.test", "/"), 200); /* not from one stale one to the next */
-    expect_metric(&s, "usher_retries_total", 1);
+    expect_metric(&s, "usher_retries_total{reason=\"stale\"}", 1);
     scene_end(&s);
 }
 

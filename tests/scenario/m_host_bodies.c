@@ -175,7 +175,7 @@ SCENARIO(module_bodies, one_that_is_sent_again_is_ended_once)
     expect_status(client_get(c, "a.test", "/"), 200);
     r = client_get(c, "a.test", "/again");
     expect_status(r, 200);
-    expect_metric(&s, "usher_retries_total", 1);
+    expect_metric(&s, "usher_retries_total{reason=\"stale\"}", 1);
     expect_metric(&s, "usher_module_probe_lasts_total", 2);
     probe_expect_done(&s, 2);
     scene_end(&s);

@@ -523,7 +523,7 @@ SCENARIO(module_hooks, a_second_attempt_begins_where_the_first_did)
     cr_assert_eq(message_field_count(origin_last(o)->head, "X-N"), 1, "%s", origin_last(o)->head);
     cr_assert_eq(message_field_count(origin_last(o)->head, "X-R"), 1);
     cr_assert_eq(message_field_count(origin_last(o)->head, "X-Gone"), 0);
-    expect_metric(&s, "usher_retries_total", 1);
+    expect_metric(&s, "usher_retries_total{reason=\"stale\"}", 1);
     probe_expect_done(&s, 2);
     scene_end(&s);
 }
