@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "http/parser.h"
+#include "net/dns.h"
 #include "net/library.h"
 #include "store/library.h"
 
@@ -15,8 +16,8 @@ int version_verb(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    printf("usher %s\nlibuv %s\nhiredis %s\nllhttp %s\nmbedTLS %s\n", USHER_VERSION,
+    printf("usher %s\nlibuv %s\nhiredis %s\nllhttp %s\nmbedTLS %s\nc-ares %s\n", USHER_VERSION,
            library_libuv_version(), store_library_version(), parser_library_version(),
-           library_mbedtls_version());
+           library_mbedtls_version(), dns_library_version());
     return 0;
 }
