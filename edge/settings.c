@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "settings_machine.h"
+#include "settings_places.h"
 #include "settings_redis.h"
 
 #define EXPECTED_SIZE 256
@@ -31,6 +32,8 @@ enum kind {
     KIND_ACCESS_LOG,
     KIND_SWITCH,
     KIND_RANGES,
+    KIND_FOLDERS,
+    KIND_RESOLVER,
     KIND_TOKEN, /* text of RFC 9110 token characters */
     KIND_PREFIX,
     KIND_COUNT,
@@ -103,6 +106,11 @@ static const struct row rows[] = {
     { "trusted-forwarders", "CIDR[,CIDR]", KIND_RANGES, AT(trusted_forwarders), 0, 0, "none",
       "what X-Forwarded-For, -Proto and -Host (or Forwarded) say of a request is believed when it "
       "comes from here" },
+    { "unix-endpoints", "DIR[,DIR]", KIND_FOLDERS, AT(unix_folders), 0, 0, "none",
+      "endpoints may be unix sockets below these folders; may be given again" },
+    { "resolver", "ADDR:PORT|system", KIND_RESOLVER, AT(resolver), 0, 0, "system",
+      "the DNS server asked for the names of endpoints; system: as /etc/hosts and "
+      "/etc/resolv.conf say" },
     { "max-connections", "N", KIND_COUNT, AT(max_connections), 1, 10000000, NULL,
       "of clients, all workers together (default: from the descriptor limit)" },
     { "module", "FILE", KIND_MODULE, AT(modules), 0, 0, NULL,
@@ -434,6 +442,7 @@ static bool read_switch(struct settings *s, const struct row *row, struct str te
 static bool read_value(struct settings *s, const struct row *row, struct str text, char *expected)
 {
     const char *why = "";
+    bool good = false;
 
     switch (row->kind) {
     case KIND_LISTEN:
@@ -441,10 +450,8 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
     case KIND_ADMIN:
         return read_admin(s, text, expected);
     case KIND_REDIS:
-        if (settings_redis_url(text, &s->redis, &why))
-            return true;
-        snprintf(expected, EXPECTED_SIZE, "%s", why);
-        return false;
+        good = settings_redis_url(text, &s->redis, &why);
+        break;
     case KIND_READ_FROM:
         return read_read_from(s, text, expected);
     case KIND_FILE:
@@ -462,6 +469,12 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
         return read_switch(s, row, text, expected);
     case KIND_RANGES:
         return read_ranges(s, row, text, expected);
+    case KIND_FOLDERS:
+        good = settings_unix_folders(s, text, &why);
+        break;
+    case KIND_RESOLVER:
+        good = settings_resolver(s, text, &why);
+        break;
     case KIND_TOKEN:
     case KIND_PREFIX:
         return read_text(s, row, text, expected);
@@ -474,8 +487,8 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
     case KIND_TIME:
         return read_number(s, row, text, time_units, "a time such as 500ms, 10s or 2m,", expected);
     }
-    CHECK(!"a kind without a reader");
-    return false;
+    snprintf(expected, EXPECTED_SIZE, "%s", why);
+    return good;
 }
 
 /* `source` is the flag or the variable that said it. */
@@ -510,6 +523,8 @@ static void begin_list(struct settings *s, const struct row *row)
         s->module_count = 0;
     else if (row->kind == KIND_OPTION)
         s->module_option_count = 0;
+    else if (row->kind == KIND_FOLDERS)
+        s->unix_folder_count = 0;
 }
 
 /* Variables that no row knows are left alone: whoever runs containers may set USHER_PORT and the

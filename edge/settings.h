@@ -12,6 +12,7 @@
 
 #define SETTINGS_LISTEN_MAX 16
 #define SETTINGS_RANGES_MAX 256
+#define SETTINGS_UNIX_MAX 8
 
 #define SETTINGS_MODULES_MAX 16
 #define SETTINGS_OPTIONS_MAX 16
@@ -96,6 +97,11 @@ struct settings {
     struct settings_ranges allow_endpoints; /* see net/guard.h */
     struct settings_ranges proxy_protocol;  /* connections from here begin with a PROXY header */
     struct settings_ranges trusted_forwarders;
+    char unix_folders[SETTINGS_UNIX_MAX]
+                     [UNIX_PATH_SIZE]; /* endpoints' sockets may be below these */
+    unsigned unix_folder_count;
+    struct address resolver; /* asked for names of endpoints */
+    bool resolver_given;     /* false: as the system says */
 
     char modules[SETTINGS_MODULES_MAX][512]; /* files, beside those that are linked in */
     unsigned module_count;

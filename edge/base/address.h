@@ -1,4 +1,5 @@
-/* address.h -- an IP address and port, as the kernel takes it and as text. */
+/* address.h -- an IP address and port, as the kernel takes it and as text; or a family alone, where
+ * something else says where it is. */
 #ifndef BASE_ADDRESS_H
 #define BASE_ADDRESS_H
 
@@ -9,6 +10,7 @@
 #include "base/str.h"
 
 #define ADDRESS_TEXT_SIZE 56 /* [v6]:port and a NUL */
+#define UNIX_PATH_SIZE 108   /* sun_path, with its NUL */
 
 struct address {
     union {

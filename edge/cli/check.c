@@ -363,7 +363,7 @@ static bool read_flags(struct check *c, int argc, char **argv, int *code)
             "commands would leave behind on top of what stands in Redis. Nothing is written.\n\n"
             "Exit: 0 without errors, 1 with, 2 when it cannot be checked.\n",
         .flags = flags,
-        .settings = "allow-endpoints module module-dir module-option",
+        .settings = "allow-endpoints unix-endpoints module module-dir module-option",
         .words_most = 1,
     };
 

@@ -238,7 +238,7 @@ int explain_verb(int argc, char **argv)
         .settings =
             "response-timeout max-head-bytes max-header-count max-url-bytes cdn-id zone forwarded "
             "trusted-forwarders "
-            "allow-endpoints state-dir module module-dir module-option",
+            "allow-endpoints unix-endpoints state-dir module module-dir module-option",
         .words_least = 1,
         .words_most = 1,
     };

@@ -157,7 +157,7 @@ int rollback_verb(int argc, char **argv)
             "tenant's. The undoing is\nrecorded like any other change. A time to live does not "
             "come back.\n",
         .flags = flags,
-        .settings = "allow-endpoints module module-dir module-option",
+        .settings = "allow-endpoints unix-endpoints module module-dir module-option",
         .words_least = 1,
         .words_most = 2,
     };

@@ -186,7 +186,7 @@ int route_verb(int argc, char **argv)
             "takes away one rule, when an edge would take what comes of it; says the command\nthat "
             "does the same, and leaves the rule before it in the history.\n",
         .flags = flags,
-        .settings = "allow-endpoints module module-dir module-option",
+        .settings = "allow-endpoints unix-endpoints module module-dir module-option",
         .words_least = 2,
         .words_most = 4,
     };

@@ -302,7 +302,7 @@ int tenant_verb(int argc, char **argv)
             "steps).\nrm: deletes it and its rules; without --yes only says what that would leave "
             "without a tenant.\n",
         .flags = flags,
-        .settings = "allow-endpoints module module-dir module-option",
+        .settings = "allow-endpoints unix-endpoints module module-dir module-option",
         .words_least = 2,
         .words_most = 2,
     };

@@ -123,6 +123,7 @@ static void answer_metrics(struct control *c, struct admin_exchange *x)
         metrics_add(&m, worker_counters(c->workers[i]));
     metrics_write(&m, &body);
     health_write_metrics(c->health, &body);
+    names_metrics(c->names, &body);
     if (c->shared.modules != NULL && registry_count(c->shared.modules) > 0) {
         const struct module_watch **watches = check_alloc(c->worker_count * sizeof(*watches));
 
@@ -291,6 +292,15 @@ static void write_accept(struct control *c, struct admin_exchange *x, struct str
     admin_http_answer(x, 200, TYPE_TEXT, &body);
 }
 
+static void write_names(struct control *c, struct admin_exchange *x, struct str query)
+{
+    struct buf body = { 0 };
+
+    (void)query;
+    names_dump(c->names, &body);
+    admin_http_answer(x, 200, TYPE_JSON, &body);
+}
+
 static const struct page pages[] = {
     { "/", write_index, 0, "this list" },
     { "/healthz", write_healthz, 0, "200 while the process works" },
@@ -309,6 +319,7 @@ static const struct page pages[] = {
       "tenants with limits: what they take, what they were refused; ?top=20, ?only=acme" },
     { "/dump/queues", write_queues, 0,
       "services with max_conns: connections, who waits, and for how long others have" },
+    { "/dump/names", write_names, 0, "names of endpoints, and the addresses they have" },
     { "/dump/workers", NULL, DUMP_WORKER, "each worker: sessions, tables, buffers" },
     { "/dump/hosts", NULL, DUMP_HOSTS, "each worker: the hosts it remembers" },
     { "/dump/services", NULL, DUMP_SERVICES, "each worker: services and their endpoints" },

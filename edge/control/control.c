@@ -237,6 +237,14 @@ static void on_drain_over(void *owner, unsigned left)
     store_leave(c->store, on_left, c);
 }
 
+static void tell_workers_of_names(void *owner)
+{
+    struct control *c = owner;
+
+    if (c->workers != NULL)
+        tell_all(c, WORKER_NAMES);
+}
+
 static const struct drain_events drain_events = { .tell_workers = tell_workers_to_drain,
                                                   .cut_requests = tell_workers_to_cut,
                                                   .over = on_drain_over };
@@ -298,6 +306,7 @@ static void stop_all(struct control *c)
     listen_close(&c->listen);
     bans_close(&c->bans);
     health_close(c->health);
+    names_close(c->names);
     stop_workers(c);
     admin_pages_free(c);
     store_close(c->store);
@@ -331,6 +340,7 @@ static void serve(struct control *c, int old_edge)
                                    .on_shared = on_shared,
                                    .let_go = on_let_go };
     struct bans_events bans = { c, publish_banned, on_bans_settled };
+    struct names_events names_events = { .tell_workers = tell_workers_of_names, .owner = c };
     uint64_t began = clock_now_ms();
 
     start_loop(c);
@@ -341,6 +351,7 @@ static void serve(struct control *c, int old_edge)
     c->rates.store = c->store;
     bans_use(&c->bans, c->store);
     c->health = health_open(&c->loop, c->settings, &c->guard, c->store);
+    c->names = names_open(&c->loop, c->settings, c->store, &names_events);
     upgrade_init(c);
     notify_open(&c->notify, &c->loop);
     takeover_begin(c, old_edge);

@@ -7,6 +7,7 @@
 #include "control/drain.h"
 #include "control/health.h"
 #include "control/listen.h"
+#include "control/names.h"
 #include "control/notify.h"
 #include "control/publish.h"
 #include "control/rates.h"
@@ -39,6 +40,7 @@ struct control {
 
     struct store *store;
     struct health *health;
+    struct names *names; /* of endpoints */
     struct publisher publisher;
     struct bans bans;
     uint64_t confirm_later; /* a barrier that waits for the bans before it; 0: none */

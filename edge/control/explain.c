@@ -18,6 +18,7 @@
 #include "control/explain_records.h"
 #include "control/explain_sent.h"
 #include "routing/compile.h"
+#include "routing/endpoint.h"
 #include "routing/rewrite.h"
 #include "routing/schedule.h"
 #include "store/keys.h"
@@ -326,16 +327,16 @@ static void match(struct walk *w)
 
 static void say_action(const struct action *a, struct buf *to)
 {
-    char text[ADDRESS_TEXT_SIZE];
-
     switch (a->kind) {
     case ACTION_SERVICE:
         buf_printf(to, "to service:" STR_FMT, STR_ARG(a->service));
         break;
     case ACTION_ENDPOINTS:
         buf_add_text(to, "to");
-        for (uint32_t i = 0; i < a->own->endpoint_count; i++)
-            buf_printf(to, " %s", address_text(&a->own->endpoints[i].address, text));
+        for (uint32_t i = 0; i < a->own->endpoint_count; i++) {
+            buf_add_text(to, " ");
+            endpoint_say(&a->own->endpoints[i], to);
+        }
         break;
     case ACTION_SPLIT:
         buf_add_text(to, "split");

@@ -14,6 +14,8 @@
 #include "control/explain_records.h"
 #include "routing/balance.h"
 #include "routing/balance_key.h"
+#include "routing/endpoint.h"
+#include "store/endpoints.h"
 
 static struct str balanced_by(struct explanation *e, const struct service_policy *p)
 {
@@ -67,11 +69,23 @@ static void say_health(struct explanation *e, const struct explain_source *sourc
 static struct str why_out(struct explanation *e, const struct explain_source *source,
                           const struct endpoint *from, enum passed_over out)
 {
-    enum guard_verdict judged = guard_judge(source->guard, &from->address);
+    enum guard_verdict judged = endpoint_verdict(source->guard, from);
 
     if (judged != GUARD_ALLOWED)
         return explain_print(e, "endpoint_forbidden: expected %s", guard_expects(judged));
     return str_from(passed_over_text(out));
+}
+
+/* With the options that say how it is spoken to. */
+static struct str say_whole(struct explanation *e, const struct endpoint *from)
+{
+    struct buf text = { 0 };
+    struct str kept;
+
+    endpoint_say(from, &text);
+    kept = arena_copy(&e->arena, str_slice(text.ptr, text.len));
+    buf_free(&text);
+    return kept;
 }
 
 bool explain_endpoints(struct explanation *e, const struct explain_source *source,
@@ -98,6 +112,7 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
         };
 
         say_health(e, source, service, out[i], &seen);
+        seen.address = say_whole(e, from);
         if (seen.chosen)
             seen.out = STR(""); /* it drains, perhaps, but not for this client */
         explain_add(e, endpoints, seen);

@@ -13,6 +13,8 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "control/health_parts.h"
+#include "routing/endpoint.h"
+#include "routing/name_state.h"
 
 #define CHECKS_MOST 256 /* at once */
 #define SPREAD_MS 1000u /* first checks come within this */
@@ -80,23 +82,48 @@ static void on_checked(void *owner, bool good, const char *reason)
     take_result(t, good, reason);
 }
 
+/* Of a name, one address after the other. False: it has none. */
+static bool find_place(const struct health_target *t, struct health_place *place)
+{
+    const struct health *h = t->service->health;
+    const struct endpoint *e = t->endpoint;
+    uint16_t port = t->service->now->policy.health->port;
+
+    *place = (struct health_place){ .at = e->address };
+    if (endpoint_is_named(e) && !name_pick(e->options->resolved, (unsigned)(h->good + h->failed),
+                                           e->address.v4.sin_port, &place->at))
+        return false;
+    if (e->options != NULL) {
+        place->unix_path = e->options->unix_path;
+        place->connects_only = e->options->protocol != PROTOCOL_HTTP;
+    }
+    if (port != 0 && place->at.any.sa_family == AF_INET6)
+        place->at.v6.sin6_port = htons(port);
+    else if (port != 0)
+        place->at.v4.sin_port = htons(port);
+    return true;
+}
+
+static bool is_allowed(const struct guard *guard, const struct health_place *place)
+{
+    return (place->unix_path.ptr != NULL ? guard_judge_unix(guard, place->unix_path)
+                                         : guard_judge(guard, &place->at)) == GUARD_ALLOWED;
+}
+
 static void check_now(struct health_target *t)
 {
     struct health *h = t->service->health;
-    const struct service *s = t->service->now;
-    const struct health_policy *p = s->policy.health;
-    struct address at = t->endpoint->address;
+    const struct service_policy *p = &t->service->now->policy;
+    struct health_place place;
 
-    if (p->port != 0 && at.any.sa_family == AF_INET6)
-        at.v6.sin6_port = htons(p->port);
-    else if (p->port != 0)
-        at.v4.sin_port = htons(p->port);
     t->began_ms = loop_now_ms(h->loop);
-    if (guard_judge(h->guard, &at) != GUARD_ALLOWED)
+    if (!find_place(t, &place))
+        take_result(t, false, "its name has no address");
+    else if (!is_allowed(h->guard, &place))
         take_result(t, false, "its place is forbidden");
     else
-        t->check = health_check_start(&h->checks, p, &at, (enum proxy_version)s->policy.send_proxy,
-                                      on_checked, t);
+        t->check = health_check_start(&h->checks, p->health, &place,
+                                      (enum proxy_version)p->send_proxy, on_checked, t);
 }
 
 static void run_checks(void *owner)

@@ -26,6 +26,8 @@ struct health_check {
     struct health_checks *checks;
     const struct health_policy *policy; /* while fn is not NULL */
     struct address at;
+    char unix_path[UNIX_PATH_SIZE]; /* "": the address says where */
+    bool connects_only;
     enum proxy_version send_proxy;
     health_checked_fn fn; /* NULL: told, or not wanted any more */
     void *owner;
@@ -203,6 +205,8 @@ static void add_host(const struct health_check *k, struct buf *to)
 
     if (k->policy->host.len > 0)
         buf_add_str(to, k->policy->host);
+    else if (k->unix_path[0] != '\0')
+        buf_add_text(to, "localhost");
     else
         buf_add_text(to, address_text(&k->at, text));
 }
@@ -241,7 +245,7 @@ static const char *error_text(int error)
 static void on_connected(struct conn *c, int error)
 {
     struct health_check *k = LIST_ITEM(c, struct health_check, conn);
-    bool asks = k->fn != NULL && health_kind_of(k->policy) == HEALTH_HTTP;
+    bool asks = k->fn != NULL && !k->connects_only && health_kind_of(k->policy) == HEALTH_HTTP;
     char header[PROXY_HEADER_ROOM];
     struct buf out = { 0 };
 
@@ -303,23 +307,29 @@ static void on_limit(struct timer *t)
          k->policy->timeout_ms);
 }
 
-/* It could not even be tried; whoever asked is told when it is not in the middle of asking. */
+/* It could not even be tried, or is there at once; whoever asked is told when it is not in the middle
+ * of asking. */
 static void on_later(struct turn_end *end)
 {
     struct health_check *k = LIST_ITEM(end, struct health_check, later);
 
-    fail(k, "connection %s", error_text(k->error));
+    on_connected(&k->conn, k->error);
 }
 
 struct health_check *health_check_start(struct health_checks *c, const struct health_policy *p,
-                                        const struct address *at, enum proxy_version send_proxy,
-                                        health_checked_fn fn, void *owner)
+                                        const struct health_place *place,
+                                        enum proxy_version send_proxy, health_checked_fn fn,
+                                        void *owner)
 {
     struct health_check *k = check_alloc(sizeof(*k));
 
     k->checks = c;
     k->policy = p;
-    k->at = *at;
+    k->at = place->at;
+    k->connects_only = place->connects_only;
+    CHECK(place->unix_path.len < sizeof(k->unix_path));
+    if (place->unix_path.len > 0)
+        memcpy(k->unix_path, place->unix_path.ptr, place->unix_path.len);
     k->send_proxy = send_proxy;
     k->fn = fn;
     k->owner = owner;
@@ -331,8 +341,13 @@ struct health_check *health_check_start(struct health_checks *c, const struct he
     turn_end_init(&k->later, on_later);
     c->open++;
     timer_set(c->loop, &k->limit, p->timeout_ms);
-    if (!conn_connect(&k->conn, c->loop, &k->at, &conn_events, &c->read_buffer, &k->error))
+    if (k->unix_path[0] != '\0') {
+        conn_connect_unix(&k->conn, c->loop, k->unix_path, &conn_events, &c->read_buffer,
+                          &k->error);
         loop_at_turn_end(c->loop, &k->later);
+    } else if (!conn_connect(&k->conn, c->loop, &k->at, &conn_events, &c->read_buffer, &k->error)) {
+        loop_at_turn_end(c->loop, &k->later);
+    }
     return k;
 }
 

@@ -27,11 +27,19 @@ void health_checks_open(struct health_checks *c, struct loop *l, const char *edg
                         void (*on_room)(void *owner), void *owner);
 void health_checks_free(struct health_checks *c); /* none is open */
 
+/* Where a check goes, and whether there is more to ask than a connection (FastCGI: there is not). */
+struct health_place {
+    struct address at;
+    struct str unix_path; /* ptr NULL: the address says where */
+    bool connects_only;
+};
+
 /* Calls fn once, later, within p->timeout_ms; never from within. `p` is borrowed until then, and
  * says all but the address. */
 struct health_check *health_check_start(struct health_checks *c, const struct health_policy *p,
-                                        const struct address *at, enum proxy_version send_proxy,
-                                        health_checked_fn fn, void *owner);
+                                        const struct health_place *place,
+                                        enum proxy_version send_proxy, health_checked_fn fn,
+                                        void *owner);
 void health_check_cancel(struct health_check *check); /* fn is not called */
 
 #endif

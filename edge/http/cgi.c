@@ -97,7 +97,7 @@ static bool ends_in_suffix(struct str path)
            memcmp(path.ptr + path.len - (sizeof(SUFFIX) - 1), SUFFIX, sizeof(SUFFIX) - 1) == 0;
 }
 
-bool cgi_script_of(struct str path, const struct cgi_place *place, char *scratch,
+bool cgi_script_of(struct str path, const struct cgi_scripts *scripts, char *scratch,
                    struct cgi_script *script)
 {
     struct str whole = str_slice(scratch, decode(path, scratch));
@@ -106,15 +106,15 @@ bool cgi_script_of(struct str path, const struct cgi_place *place, char *scratch
     *script = (struct cgi_script){ .name = whole, .path_info = str_slice(scratch, 0) };
     if (whole.len == 0 || whole.ptr[0] != '/' || has_dot_segments(whole))
         return false;
-    if (place->path_info)
+    if (scripts->path_info)
         cut = memmem(whole.ptr, whole.len, SUFFIX "/", sizeof(SUFFIX));
     if (cut != NULL) {
         script->name.len = (size_t)(cut - whole.ptr) + sizeof(SUFFIX) - 1;
         script->path_info = str_slice(whole.ptr + script->name.len, whole.len - script->name.len);
     } else if (!ends_in_suffix(whole)) {
         scratch[0] = '/';
-        memcpy(scratch + 1, place->index.ptr, place->index.len);
-        script->name = str_slice(scratch, place->index.len + 1);
+        memcpy(scratch + 1, scripts->index.ptr, scripts->index.len);
+        script->name = str_slice(scratch, scripts->index.len + 1);
     }
     return true;
 }
@@ -146,7 +146,7 @@ static void put_two(struct fastcgi_writer *w, struct str name, struct str one, c
 
 static void put_script(struct fastcgi_writer *w, const struct cgi_request *r)
 {
-    struct str root = r->place->root;
+    struct str root = r->scripts->root;
 
     put_two(w, STR("SCRIPT_FILENAME"), root, "", r->script.name);
     fastcgi_param(w, STR("SCRIPT_NAME"), r->script.name);

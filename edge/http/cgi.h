@@ -6,7 +6,7 @@
 #include "http/fastcgi.h"
 
 /* Which script a path means, by its text alone: the edge does not see the responder's files. */
-struct cgi_place {
+struct cgi_scripts {
     struct str root;  /* absolute, in normal form, "" for / : nothing that is run lies elsewhere */
     struct str index; /* below it, without the first '/': runs what does not end in ".php" */
     bool path_info;   /* what stands behind the first ".php/" is PATH_INFO */
@@ -17,17 +17,17 @@ struct cgi_script {
     struct str path_info; /* len 0: none */
 };
 
-/* `path`: as an endpoint gets it. `scratch` holds path.len + place->index.len + 2 and keeps the result.
+/* `path`: as an endpoint gets it. `scratch` holds path.len + scripts->index.len + 2 and keeps the result.
  * false: a path that could mean another file to the responder than it does here, since it
  * holds an encoded '/', a '\', a control octet, or dot segments. */
-bool cgi_script_of(struct str path, const struct cgi_place *place, char *scratch,
+bool cgi_script_of(struct str path, const struct cgi_scripts *scripts, char *scratch,
                    struct cgi_script *script);
 /* Does a segment of the path, as the client wrote it, mean ".." by escapes? No client that means well
  * writes that. */
 bool cgi_climbs(struct str path);
 
 struct cgi_request {
-    const struct cgi_place *place;
+    const struct cgi_scripts *scripts;
     struct cgi_script script;
     struct str method;
     struct str path, query; /* as the client sent them; query.ptr NULL: none */

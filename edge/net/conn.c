@@ -1,4 +1,4 @@
-/* conn.c -- a TCP connection on libuv.
+/* conn.c -- a connection on libuv.
  *
  * Owns:    the socket; bytes that the kernel would not take at once.
  * Thread:  its loop's.
@@ -6,9 +6,11 @@
  * Not here: what the bytes mean. */
 #include "net/conn.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -141,6 +143,38 @@ bool conn_connect(struct conn *c, struct loop *l, const struct address *to,
     }
     *error = err;
     return false;
+}
+
+/* Absolute, and within sun_path. A stream is a stream: libuv handles it as it does one of TCP. */
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int error;
+
+    CHECK(strlen(path) < sizeof(to.sun_path));
+    if (fd < 0)
+        return -errno;
+    memcpy(to.sun_path, path, strlen(path) + 1);
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    return -error;
+}
+
+bool conn_connect_unix(struct conn *c, struct loop *l, const char *path,
+                       const struct conn_events *events, struct conn_read_buffer *buffer,
+                       int *error)
+{
+    int fd;
+
+    prepare(c, l, events, buffer);
+    fd = connect_unix(path);
+    *error = fd < 0 ? fd : uv_tcp_open(&c->tcp, fd);
+    if (fd >= 0 && *error != 0)
+        close(fd);
+    return *error == 0;
 }
 
 static void on_written(uv_write_t *req, int status)

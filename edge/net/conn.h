@@ -1,4 +1,4 @@
-/* conn.h -- one TCP connection, ours or a client's: reading into borrowed memory, writing at once.
+/* conn.h -- one TCP or unix connection, ours or a client's: reading into borrowed memory, writing at once.
  *
  * Reading stays switched on; bytes are read into the loop's one read buffer (or where the owner
  * says) and are valid only inside the callback. Writing goes straight to the socket; what the
@@ -49,6 +49,10 @@ bool conn_accept(struct conn *c, struct loop *l, int fd, const struct conn_event
 /* false: it cannot even be tried (out of descriptors, mostly); then `c` is not in use. */
 bool conn_connect(struct conn *c, struct loop *l, const struct address *to,
                   const struct conn_events *events, struct conn_read_buffer *buffer, int *error);
+/* To a unix socket: there is no waiting, it is connected on true. -EAGAIN: its queue is full. */
+bool conn_connect_unix(struct conn *c, struct loop *l, const char *path,
+                       const struct conn_events *events, struct conn_read_buffer *buffer,
+                       int *error);
 
 void conn_read(struct conn *c, bool on);
 /* Reads once, now, without waiting to be told that there is something: a client that has connected

@@ -212,6 +212,23 @@ enum guard_verdict guard_judge(const struct guard *g, const struct address *addr
     return is_store(g, &a) ? GUARD_STORE : GUARD_ALLOWED;
 }
 
+/* Folders and paths have one form, so text is enough; links inside are those of whoever owns it. */
+enum guard_verdict guard_judge_unix(const struct guard *g, struct str path)
+{
+    const struct settings *s = g->settings;
+
+    if (s->redis.unix_socket && str_equals(path, str_from(s->redis.host)))
+        return GUARD_STORE;
+    for (unsigned i = 0; i < s->unix_folder_count; i++) {
+        struct str folder = str_from(s->unix_folders[i]);
+
+        if (str_starts_with(path, folder) && path.len > folder.len + 1 &&
+            path.ptr[folder.len] == '/')
+            return GUARD_ALLOWED;
+    }
+    return GUARD_UNIX;
+}
+
 const char *guard_expects(enum guard_verdict verdict)
 {
     switch (verdict) {
@@ -232,6 +249,8 @@ const char *guard_expects(enum guard_verdict verdict)
     case GUARD_MANY:
         return "an endpoint that is one place: no multicast, no broadcast (--allow-endpoints lets "
                "it)";
+    case GUARD_UNIX:
+        return "a unix socket below a folder that --unix-endpoints names";
     }
     CHECK(!"an endpoint that is allowed is not explained");
     return "";

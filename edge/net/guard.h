@@ -20,6 +20,7 @@ enum guard_verdict {
     GUARD_LOCAL,    /* link-local */
     GUARD_NO_PLACE, /* unspecified */
     GUARD_MANY,     /* multicast or broadcast */
+    GUARD_UNIX,     /* a unix socket, not below a folder of --unix-endpoints */
 };
 
 /* One address that Redis was found at. Written by control, read by everybody: `turn` is odd while
@@ -44,6 +45,9 @@ void guard_add_store(struct guard *g, const struct address *a);
 
 /* Any thread. IPv4-mapped forms are judged as the IPv4 that they are. */
 enum guard_verdict guard_judge(const struct guard *g, const struct address *a);
+
+/* Of a unix socket, by its path in normal form. Any thread. */
+enum guard_verdict guard_judge_unix(const struct guard *g, struct str path);
 
 /* "an endpoint that is not this edge itself"; what would let it is said where something would. */
 const char *guard_expects(enum guard_verdict verdict);

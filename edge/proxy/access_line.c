@@ -13,6 +13,7 @@
 #include "proxy/tunnel.h"
 #include "proxy/retry.h"
 #include "proxy/worker_state.h"
+#include "routing/endpoint.h"
 
 #define FAULT_LINES_PER_SECOND 50
 #define LONGEST_QUOTE 512
@@ -56,7 +57,7 @@ static void add_text(struct buf *b, const char *name, struct str value)
 /* All but the time in front and the bytes behind. */
 static void add_exchange(struct exchange *x, struct buf *b)
 {
-    char text[ADDRESS_TEXT_SIZE];
+    char text[ENDPOINT_TEXT_SIZE];
 
     if (x->session != NULL)
         add_text(b, "client", x->client->client_ip(x->session));
@@ -77,7 +78,7 @@ static void add_exchange(struct exchange *x, struct buf *b)
     if (x->service != NULL)
         add_text(b, "service", str_from(x->service->name));
     if (x->endpoint != NULL)
-        add_text(b, "endpoint", str_from(address_text(&x->endpoint->address, text)));
+        add_text(b, "endpoint", str_from(endpoint_text(x->endpoint, text)));
     if (retry_attempts(x) > 1)
         buf_printf(b, ",\"attempts\":%u", retry_attempts(x));
 }

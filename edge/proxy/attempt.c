@@ -36,6 +36,7 @@ void attempt_begin(struct exchange *x, const struct endpoint *e)
 {
     CHECK(!x->attempt.on);
     x->endpoint = e;
+    x->locating = (struct locating){ 0 };
     x->attempt.on = true;
     x->attempt.replaced = false;
     x->attempt.watched = e->state != NULL;

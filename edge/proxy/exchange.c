@@ -22,6 +22,7 @@
 #include "proxy/match.h"
 #include "proxy/module_run.h"
 #include "proxy/pace.h"
+#include "proxy/locate.h"
 #include "proxy/queue.h"
 #include "proxy/reply.h"
 #include "proxy/retry.h"
@@ -376,10 +377,16 @@ static enum verdict choose(struct exchange *x)
 static enum verdict connect_upstream(struct exchange *x)
 {
     struct upstream_pool *pool = &x->w->pool;
-    struct pool_bucket *bucket = upstream_pool_hold(pool, &x->endpoint->address);
     enum fault fault = FAULT_NONE;
+    struct pool_bucket *bucket;
     struct upstream *u = NULL;
 
+    if (x->endpoint->options == NULL)
+        bucket = upstream_pool_hold(pool, &x->endpoint->address, NULL);
+    else
+        bucket = locate_bucket(x, &fault);
+    if (bucket == NULL)
+        return fault != FAULT_NONE ? fail(x, fault) : WAIT;
     if (x->attempt.place != NULL)
         u = queue_connect(x, bucket, &fault);
     /* After a stale one, another pooled one may be stale as well. */
@@ -426,8 +433,9 @@ static enum verdict forward(struct exchange *x)
 
     if (fault != FAULT_NONE)
         return fail(x, fault);
-    if (!upstream_send_head(x->upstream, x))
-        return fail(x, FAULT_head_too_large);
+    fault = upstream_send_head(x->upstream, x);
+    if (fault != FAULT_NONE)
+        return fail(x, fault);
     x->step = STEP_RELAY;
     if (x->modules != NULL)
         modules_give_request(x);

@@ -80,6 +80,12 @@ struct retries {
     uint64_t begun_ms;   /* the first attempt */
 };
 
+/* Which address of a named endpoint is tried, see locate.h. All zero: none was yet. */
+struct locating {
+    uint32_t at, tried;
+    uint64_t until_ms; /* it waits for the first address until then */
+};
+
 enum step {
     STEP_READ,    /* the request head is being read */
     STEP_RESOLVE, /* host -> site -> tenant; may wait for control */
@@ -142,6 +148,7 @@ struct exchange {
     struct retries retries;
     bool trial;       /* of a half-open breaker: the attempt that is about to begin */
     bool sets_cookie; /* with the response: its client sticks to that endpoint from now on */
+    struct locating locating;
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */
     struct tenant_state

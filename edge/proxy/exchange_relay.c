@@ -69,6 +69,16 @@ static bool refuse_body(struct exchange *x)
     return true;
 }
 
+/* A broken upstream is not noticed here: it may have answered before it closed. false: its protocol
+ * cannot say this body, and the exchange is over. */
+static bool send_on(struct exchange *x, bool last, struct str trailers)
+{
+    if (upstream_flush(x->upstream, last, trailers) || x->upstream->refused == FAULT_NONE)
+        return true;
+    exchange_fault(x, x->upstream->refused);
+    return false;
+}
+
 void exchange_on_request_end(struct exchange *x, struct str trailers)
 {
     x->request_whole = true;
@@ -79,7 +89,8 @@ void exchange_on_request_end(struct exchange *x, struct str trailers)
     /* What modules say in the head, or take from it, a client may not say behind the body. */
     if (x->modules != NULL && x->modules->rules_request)
         trailers = STR("");
-    upstream_flush(x->upstream, true, trailers);
+    if (!send_on(x, true, trailers))
+        return;
     if (x->modules != NULL)
         modules_given(x, USHER_REQUEST);
 }
@@ -88,11 +99,11 @@ void exchange_flush_request(struct exchange *x)
 {
     if (x->upstream == NULL || refuse_body(x) || !give_request(x, false))
         return; /* being answered without it */
-    /* A broken upstream is not noticed here: it may have answered before it closed. */
-    upstream_flush(x->upstream, false, STR(""));
+    if (!send_on(x, false, STR("")))
+        return;
     if (x->modules != NULL)
         modules_given(x, USHER_REQUEST);
-    if (conn_is_blocked(&x->upstream->conn)) {
+    if (upstream_is_blocked(x->upstream)) {
         x->client_paused = true;
         x->client->pause(x->session);
     }
@@ -276,7 +287,7 @@ static void go_on_with_response(struct exchange *x)
     if (held.len > 0)
         modules_response_body(x, held.ptr, held.len);
     if (run->held_end && x->upstream_paused) /* as it was when its response came to its end */
-        conn_read(&x->upstream->conn, true);
+        upstream_read_on(x->upstream);
     if (run->held_end)
         exchange_on_response_end(x, str_slice(run->held_trailers.ptr, run->held_trailers.len));
     else

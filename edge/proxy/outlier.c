@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/worker_state.h"
+#include "routing/endpoint.h"
 
 static void log_ejection(struct exchange *x, struct outlier_ejection ejection)
 {

@@ -19,6 +19,7 @@
 #include "proxy/choose.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/match.h"
+#include "proxy/locate.h"
 #include "proxy/places.h"
 #include "proxy/retry.h"
 #include "proxy/upstream.h"
@@ -248,7 +249,7 @@ struct upstream *queue_connect(struct exchange *x, struct pool_bucket *bucket, e
 static struct upstream *adopt(struct worker *w, const struct endpoint *e, struct places *place,
                               int fd)
 {
-    struct pool_bucket *bucket = upstream_pool_hold(&w->pool, &e->address);
+    struct pool_bucket *bucket = locate_adopted(w, e);
     struct upstream *u = upstream_adopt(w, bucket, fd);
 
     upstream_pool_release(&w->pool, bucket);

@@ -9,6 +9,7 @@
 #include "http/parser.h"
 #include "proxy/attempt.h"
 #include "proxy/exchange_steps.h"
+#include "proxy/locate.h"
 #include "proxy/match.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
@@ -104,6 +105,10 @@ bool retry(struct exchange *x, enum fault fault, bool stale)
 {
     enum retry_reason reason = reason_of(x, fault, stale);
 
+    if (locate_another(x, fault)) { /* the same attempt, at another address of its endpoint */
+        x->step = STEP_CONNECT;
+        return true;
+    }
     x->attempt.stale = stale;
     x->retries.sent |= x->step != STEP_CONNECT;
     if (reason == RETRY_STALE) { /* the same attempt: its endpoint has not failed */

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "proxy/host_cache.h"
 #include "routing/balance.h"
+#include "routing/endpoint.h"
 
 struct retired {
     struct list node;

@@ -1,9 +1,10 @@
-/* upstream.c -- one connection to an endpoint: connects, sends requests, reads responses.
+/* upstream.c -- one connection to an endpoint, from connecting to its last callback.
  *
- * Owns:    the connection, the parser, a response head that came in pieces.
+ * Owns:    the connection, its timer, a response head that came in pieces.
  * Thread:  its worker.
  * Used by: exchange.c, upstream_pool.c, tunnel.c.
- * Not here: which endpoint (exchange.c); what a response means for the client (exchange.c). */
+ * Not here: which endpoint (exchange.c); what goes over it (upstream_http1.c, upstream_fastcgi.c); what a
+ *           response means for the client (exchange.c). */
 #include "proxy/upstream.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "http/framing.h"
 #include "http/serializer.h"
 #include "net/guard.h"
 #include "net/proxy_header.h"
@@ -21,9 +21,9 @@
 #include "proxy/retry.h"
 #include "proxy/tunnel.h"
 #include "proxy/pace.h"
+#include "proxy/upstream_protocol.h"
 #include "proxy/worker_state.h"
 
-#define INTERIM_MOST 32
 #define LINGER_MS 1000 /* for an endpoint to end a connection, once it has begun to answer */
 
 static struct upstream *upstream_of(struct conn *c)
@@ -48,8 +48,7 @@ static void await_more(struct upstream *u)
                                               : x->timeout_ms);
 }
 
-/* The connection is of no more use to its exchange, which hears of it last. */
-static void lose(struct upstream *u, enum fault fault)
+void upstream_lose(struct upstream *u, enum fault fault)
 {
     struct exchange *x = u->exchange;
     bool stale = u->reused && !u->answered;
@@ -64,7 +63,7 @@ static void on_connected(struct conn *c, int error)
     struct upstream *u = upstream_of(c);
 
     if (error != 0) {
-        lose(u, error == -ETIMEDOUT ? FAULT_connect_timeout : FAULT_connect_failed);
+        upstream_lose(u, error == -ETIMEDOUT ? FAULT_connect_timeout : FAULT_connect_failed);
         return;
     }
     u->state = UPSTREAM_HEAD;
@@ -72,119 +71,19 @@ static void on_connected(struct conn *c, int error)
     exchange_on_upstream_ready(u->exchange);
 }
 
-/* Keeps a head that is not whole yet; false: too large, or no memory. */
-static bool keep(struct upstream *u, const char *bytes, size_t len)
-{
-    if (u->kept == NULL) {
-        u->kept_room = u->w->limits.head_bytes + 1;
-        u->kept = malloc(u->kept_room);
-        if (u->kept == NULL || len >= u->kept_room)
-            return false;
-        memcpy(u->kept, bytes, len);
-    }
-    u->kept_len = len;
-    return u->kept_len < u->kept_room;
-}
-
-/* One whole response head. false: nothing more is to be read here. */
-static bool take_head(struct upstream *u, const char *bytes, size_t len, size_t *taken)
-{
-    struct exchange *x = u->exchange;
-    struct head *h = &x->response;
-    bool to_head = x->request.method == HTTP_HEAD;
-
-    *taken = h->bytes;
-    if (framing_response(h, to_head, x->request.upgrade) != FAULT_NONE) {
-        lose(u, FAULT_bad_response);
-        return false;
-    }
-    if (h->status == 101) {
-        tunnel_begin(u, bytes + h->bytes, len - h->bytes);
-        return false;
-    }
-    if (h->status < 200) {
-        if (x->interim_heads++ == INTERIM_MOST) { /* nobody holds these back: no end of them */
-            lose(u, FAULT_bad_response);
-            return false;
-        }
-        exchange_on_interim_head(x);
-        head_clear(h);
-        parser_start(&u->parser, h);
-        return true;
-    }
-    u->state = UPSTREAM_BODY;
-    u->parser.body_left = h->body_bytes;
-    return exchange_on_response_head(x);
-}
-
-/* The response is whole: whatever follows it does not belong to any request. */
-static void end_response(struct upstream *u, size_t left)
-{
-    struct exchange *x = u->exchange;
-
-    if (left > 0)
-        x->response.keep_alive = false;
-    exchange_on_response_end(x, str_slice(u->parser.trailers.ptr, u->parser.trailers.len));
-}
-
-/* bytes[0..len), of which `from` have been parsed before (a head in pieces). */
-static void feed(struct upstream *u, const char *bytes, size_t from, size_t len)
-{
-    struct exchange *x = u->exchange;
-    enum parse_result r;
-    size_t taken;
-
-    while (u->state == UPSTREAM_HEAD) {
-        r = parser_head(&u->parser, bytes, from, len);
-        if (r == PARSE_BAD || (r == PARSE_MORE && !keep(u, bytes, len))) {
-            lose(u, FAULT_bad_response);
-            return;
-        }
-        if (r == PARSE_MORE)
-            return;
-        u->kept_len = 0;
-        if (!take_head(u, bytes, len, &taken))
-            return;
-        bytes += taken;
-        len -= taken;
-        from = 0;
-        if (len == 0 && u->state == UPSTREAM_HEAD)
-            return;
-    }
-    r = parser_body(&u->parser, bytes, len, &taken);
-    if (r == PARSE_DONE) {
-        end_response(u, len - taken);
-        return;
-    }
-    if (r == PARSE_BAD) {
-        lose(u, FAULT_bad_response);
-        return;
-    }
-    exchange_flush_response(x);
-}
-
 static void on_read(struct conn *c, const char *bytes, size_t len)
 {
     struct upstream *u = upstream_of(c);
     enum upstream_state state = u->state;
-    size_t from = u->kept_len;
 
     u->answered = true;
     switch (u->state) {
     case UPSTREAM_HEAD:
     case UPSTREAM_BODY:
         await_more(u);
-        if (from > 0) { /* read behind what was kept, see place() */
-            bytes = u->kept;
-            len += from;
-        }
-        feed(u, bytes, from, len);
+        u->protocol->read(u, bytes, len);
         if (state == UPSTREAM_HEAD && u->state == UPSTREAM_BODY) /* it was not whole at once */
             await_more(u);
-        if (u->kept != NULL && u->kept_len == 0) {
-            free(u->kept);
-            u->kept = NULL;
-        }
         break;
     case UPSTREAM_TUNNEL:
         tunnel_from_upstream(u, bytes, len);
@@ -206,13 +105,8 @@ static void on_ended(struct conn *c, int error)
 
     switch (u->state) {
     case UPSTREAM_HEAD:
-        lose(u, FAULT_response_closed);
-        break;
     case UPSTREAM_BODY:
-        if (u->exchange->response.body == BODY_UNTIL_CLOSE && error == 0)
-            end_response(u, 0);
-        else
-            lose(u, FAULT_body_truncated);
+        u->protocol->ended(u, error);
         break;
     case UPSTREAM_TUNNEL:
         tunnel_upstream_ended(u, error);
@@ -237,6 +131,8 @@ static void on_closed(struct conn *c)
     struct upstream *u = upstream_of(c);
 
     upstream_pool_release(&u->w->pool, u->bucket);
+    if (u->protocol->closed != NULL)
+        u->protocol->closed(u);
     parser_free(&u->parser);
     free(u->kept);
     free(u);
@@ -273,19 +169,19 @@ static void on_timer(struct timer *t)
 
     switch (u->state) {
     case UPSTREAM_CONNECTING:
-        lose(u, FAULT_connect_timeout);
+        upstream_lose(u, FAULT_connect_timeout);
         break;
     case UPSTREAM_HEAD:
         if (!u->request_sent && !conn_is_blocked(&u->conn)) /* the client is still sending */
             set_timer(u, u->exchange->timeout_ms);
         else
-            lose(u, FAULT_response_timeout);
+            upstream_lose(u, FAULT_response_timeout);
         break;
     case UPSTREAM_BODY:
         if (u->exchange->upstream_paused)
             await_more(u);
         else
-            lose(u, FAULT_response_timeout);
+            upstream_lose(u, FAULT_response_timeout);
         break;
     case UPSTREAM_IDLE:
         upstream_close(u);
@@ -301,13 +197,26 @@ static void on_timer(struct timer *t)
     }
 }
 
+static bool connect_to(struct upstream *u, int *error)
+{
+    struct worker *w = u->w;
+    const struct pool_bucket *b = u->bucket;
+
+    if (b->unix_path == NULL)
+        return conn_connect(&u->conn, &w->loop, &b->address, &events, &w->read_buffer, error);
+    if (!conn_connect_unix(&u->conn, &w->loop, b->unix_path, &events, &w->read_buffer, error))
+        return false;
+    u->state = UPSTREAM_HEAD;
+    conn_read(&u->conn, true);
+    return true;
+}
+
 /* Out of descriptors: an idle upstream gives its own up, for the next attempt. */
 static bool try_connect(struct upstream *u, enum fault *fault)
 {
     int error = 0;
 
-    if (conn_connect(&u->conn, &u->w->loop, &u->bucket->address, &events, &u->w->read_buffer,
-                     &error))
+    if (connect_to(u, &error))
         return true;
     if (error == -EMFILE || error == -ENFILE) {
         struct upstream *oldest = upstream_pool_oldest(&u->w->pool);
@@ -316,7 +225,7 @@ static bool try_connect(struct upstream *u, enum fault *fault)
             upstream_close(oldest);
         *fault = FAULT_overloaded;
     } else {
-        *fault = FAULT_connect_failed;
+        *fault = error == -EAGAIN ? FAULT_endpoint_busy : FAULT_connect_failed;
     }
     return false;
 }
@@ -329,6 +238,7 @@ static struct upstream *new_upstream(struct worker *w, struct pool_bucket *bucke
         return NULL;
     u->w = w;
     u->bucket = bucket;
+    u->protocol = bucket->protocol;
     bucket->upstreams++;
     list_init(&u->node);
     list_init(&u->place_node);
@@ -337,11 +247,17 @@ static struct upstream *new_upstream(struct worker *w, struct pool_bucket *bucke
     return u;
 }
 
+static bool is_allowed(const struct guard *guard, const struct pool_bucket *b)
+{
+    return (b->unix_path != NULL ? guard_judge_unix(guard, str_from(b->unix_path))
+                                 : guard_judge(guard, &b->address)) == GUARD_ALLOWED;
+}
+
 struct upstream *upstream_open(struct worker *w, struct pool_bucket *bucket, enum fault *fault)
 {
     struct upstream *u;
 
-    if (guard_judge(w->shared->guard, &bucket->address) != GUARD_ALLOWED) {
+    if (!is_allowed(w->shared->guard, bucket)) {
         *fault = FAULT_endpoint_forbidden;
         return NULL;
     }
@@ -350,13 +266,13 @@ struct upstream *upstream_open(struct worker *w, struct pool_bucket *bucket, enu
         *fault = FAULT_out_of_memory;
         return NULL;
     }
+    u->state = UPSTREAM_CONNECTING;
     if (!try_connect(u, fault)) {
         /* The uv handle was initialised: it is closed like any other. */
         u->state = UPSTREAM_CLOSED;
         conn_close(&u->conn);
         return NULL;
     }
-    u->state = UPSTREAM_CONNECTING;
     counter_add(&w->counters->upstream_connects, 1);
     counter_add(&w->counters->upstreams_busy, 1);
     set_timer(u, w->settings->connect_timeout_ms);
@@ -406,13 +322,6 @@ void upstream_take_place(struct upstream *u, struct places *place)
     list_append(&u->w->placed, &u->place_node);
 }
 
-static void on_body(struct parser *p, const char *bytes, size_t len)
-{
-    struct upstream *u = LIST_ITEM(p, struct upstream, parser);
-
-    exchange_on_response_body(u->exchange, bytes, len);
-}
-
 void upstream_begin(struct upstream *u, struct exchange *x)
 {
     if (u->state == UPSTREAM_IDLE) {
@@ -428,9 +337,9 @@ void upstream_begin(struct upstream *u, struct exchange *x)
         retry_time_left(x) < u->w->settings->connect_timeout_ms)
         set_timer(u, retry_time_left(x));
     u->answered = u->request_sent = false;
-    u->parser.on_body = on_body;
+    u->refused = FAULT_NONE;
     head_clear(&x->response);
-    parser_start(&u->parser, &x->response);
+    u->protocol->begin(u, x);
 }
 
 bool upstream_is_connected(const struct upstream *u)
@@ -453,10 +362,9 @@ static size_t write_proxy_header(const struct upstream *u, const struct exchange
     return proxy_header_write(u->send_proxy, client->client_address(x->session), &reached, to);
 }
 
-bool upstream_send_head(struct upstream *u, struct exchange *x)
+void upstream_shape_request(struct exchange *x, struct request_out *out)
 {
-    struct gather *g = &u->w->to_upstream;
-    struct request_out out = {
+    *out = (struct request_out){
         .method = parser_method_name(x->request.method),
         .path = x->path_sent,
         .query = x->target.query,
@@ -464,26 +372,26 @@ bool upstream_send_head(struct upstream *u, struct exchange *x)
         .authority = x->forwarded_host.len > 0 ? x->forwarded_host : x->target.authority,
         .client_ip = x->client->client_ip(x->session),
         .scheme = x->https ? STR("https") : STR("http"),
-        .id = str_from(u->w->settings->cdn_id),
-        .forwarded = u->w->settings->forwarded,
+        .id = str_from(x->w->settings->cdn_id),
+        .forwarded = x->w->settings->forwarded,
     };
-    size_t before = 0, len;
-
     if (x->route != NULL) {
         if (x->route->host.len > 0)
-            out.host = x->route->host;
-        out.edits = x->route->edits;
-        out.edit_count = x->route->edit_count;
+            out->host = x->route->host;
+        out->edits = x->route->edits;
+        out->edit_count = x->route->edit_count;
     }
     if (x->modules != NULL)
-        modules_shape_request(x, &out);
+        modules_shape_request(x, out);
     if (x->host_sent.len > 0)
-        out.host = x->host_sent;
+        out->host = x->host_sent;
+}
+
+enum fault upstream_send_head(struct upstream *u, struct exchange *x)
+{
     if (u->send_proxy != PROXY_NONE)
-        before = write_proxy_header(u, x, g->text);
-    len = serializer_request(g->text + before, g->text_room - before, &x->request, &out);
-    g->text_len = len > 0 ? before + len : 0;
-    return len > 0;
+        u->w->to_upstream.text_len = write_proxy_header(u, x, u->w->to_upstream.text);
+    return u->protocol->send_head(u, x);
 }
 
 void upstream_send_body(struct upstream *u, const char *bytes, size_t len)
@@ -495,12 +403,15 @@ void upstream_send_body(struct upstream *u, const char *bytes, size_t len)
 
 bool upstream_flush(struct upstream *u, bool last, struct str trailers)
 {
-    bool chunked = exchange_sends_chunks(u->exchange);
-
     await_more(u);
     if (last)
         u->request_sent = true;
-    return gather_flush(&u->w->to_upstream, &u->conn, chunked, last, trailers);
+    return u->protocol->flush(u, last, trailers);
+}
+
+void upstream_read_on(struct upstream *u)
+{
+    conn_read(&u->conn, true);
 }
 
 void upstream_pause(struct upstream *u)

@@ -1,4 +1,4 @@
-/* upstream.h -- one connection to an endpoint, speaking HTTP/1.1. */
+/* upstream.h -- one connection to an endpoint, whatever it is spoken to in. */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
 
@@ -11,6 +11,8 @@ struct exchange;
 struct pool_bucket;
 struct places;
 struct tunnel;
+struct upstream_protocol;
+struct upstream_fastcgi;
 
 enum upstream_state {
     UPSTREAM_CONNECTING,
@@ -29,8 +31,9 @@ struct upstream {
     struct list place_node; /* of its worker's `placed` */
     struct worker *w;
     struct pool_bucket *bucket;
-    struct exchange *exchange; /* NULL when idle or a tunnel */
-    struct tunnel *tunnel;     /* UPSTREAM_TUNNEL */
+    const struct upstream_protocol *protocol; /* the bucket's */
+    struct exchange *exchange;                /* NULL when idle or a tunnel */
+    struct tunnel *tunnel;                    /* UPSTREAM_TUNNEL */
     struct parser parser;
     struct timer timer;
     enum upstream_state state;
@@ -39,9 +42,11 @@ struct upstream {
     bool answered;      /* bytes came since the request was sent */
     bool request_sent;  /* wholly */
     bool lingers_long;  /* UPSTREAM_LINGER: it has not begun to answer */
+    enum fault refused; /* the protocol cannot say this request's body; nothing of it was sent */
     char *kept;         /* a head that came in pieces */
     size_t kept_len, kept_room;
-    size_t piece; /* so much is read at a time; 0: as much as there is */
+    size_t piece;                     /* so much is read at a time; 0: as much as there is */
+    struct upstream_fastcgi *fastcgi; /* NULL: not spoken here */
 };
 
 /* To the bucket's address. NULL: it cannot be tried now (*fault says why). */
@@ -62,12 +67,18 @@ void upstream_take_place(struct upstream *u, struct places *place);
 /* Begins an exchange on an idle or just connected upstream. */
 void upstream_begin(struct upstream *u, struct exchange *x);
 bool upstream_is_connected(const struct upstream *u);
+static inline bool upstream_is_blocked(const struct upstream *u)
+{
+    return conn_is_blocked(&u->conn);
+}
 
-/* Sending goes through the worker's gather; false: broken for writing (reading tells the rest). */
-bool upstream_send_head(struct upstream *u, struct exchange *x);
+/* Sending goes through the worker's gather; false: broken for writing (reading tells the rest), or
+ * u->refused says why it is not sent. A head that cannot be said is a fault. */
+enum fault upstream_send_head(struct upstream *u, struct exchange *x);
 void upstream_send_body(struct upstream *u, const char *bytes, size_t len);
 bool upstream_flush(struct upstream *u, bool last, struct str trailers);
 
+void upstream_read_on(struct upstream *u); /* without an eye on the time */
 void upstream_pause(struct upstream *u);
 void upstream_resume(struct upstream *u);
 

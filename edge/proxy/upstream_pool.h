@@ -1,7 +1,7 @@
-/* upstream_pool.h -- the idle upstreams of one worker, by endpoint address.
+/* upstream_pool.h -- the idle upstreams of one worker, by where they lead and what is spoken there.
  *
- * Keyed by address, never by service or position: a change of anything else leaves warm connections
- * alone. */
+ * Keyed by address and variant, never by service or position: a change of anything else leaves warm
+ * connections alone. */
 #ifndef PROXY_UPSTREAM_POOL_H
 #define PROXY_UPSTREAM_POOL_H
 
@@ -11,13 +11,24 @@
 #include "base/map.h"
 
 struct upstream;
+struct upstream_protocol;
+
+/* What makes connections to one address no exchangeable ones. */
+struct pool_variant {
+    const struct upstream_protocol *protocol;
+    struct str unix_path; /* ptr NULL: the address says where */
+};
 
 struct pool_bucket {
     struct address address;
+    const struct upstream_protocol *protocol;
+    const char *unix_path; /* NULL: the address says where */
     uint64_t hash;
     struct list idle; /* newest first */
     unsigned idle_count;
     unsigned upstreams; /* all that name this bucket; it is freed with the last */
+    struct str key;     /* of a variant; ptr NULL: the address alone */
+    char kept[];        /* the key, and the path */
 };
 
 struct upstream_pool {
@@ -29,8 +40,10 @@ struct upstream_pool {
 void upstream_pool_init(struct upstream_pool *p);
 void upstream_pool_free(struct upstream_pool *p); /* must be empty */
 
-/* The bucket of an address, made when it is the first; held once for the caller. */
-struct pool_bucket *upstream_pool_hold(struct upstream_pool *p, const struct address *a);
+/* The bucket of an address, made when it is the first; held once for the caller. `variant` NULL: HTTP/1
+ * to the address. */
+struct pool_bucket *upstream_pool_hold(struct upstream_pool *p, const struct address *a,
+                                       const struct pool_variant *variant);
 void upstream_pool_release(struct upstream_pool *p, struct pool_bucket *b);
 
 /* Takes the newest idle one: the least likely to have been closed by the other side. */

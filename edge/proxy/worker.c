@@ -257,6 +257,10 @@ static void on_mail(void *owner, struct mail *mail)
     case WORKER_QUEUE:
         queue_mailed(w, LIST_ITEM(mail, struct queue_mail, mail));
         break;
+    case WORKER_NAMES:
+        locate_names_changed(w);
+        free(mail);
+        break;
     }
 }
 
@@ -310,7 +314,9 @@ static void prepare(struct worker *w)
     mailbox_open(&w->box, &w->loop, on_mail, w);
     w->read_buffer = (struct conn_read_buffer){ check_alloc(READ_BUFFER_BYTES), READ_BUFFER_BYTES };
     gather_init(&w->to_client, head_room);
-    gather_init(&w->to_upstream, head_room + 3 * s->max_url_bytes);
+    gather_init(&w->to_upstream,
+                head_room + 6 * (size_t)s->max_url_bytes); /* FastCGI says it again */
+    locate_init(w);
     w->limits = (struct parser_limits){ .head_bytes = s->max_head_bytes,
                                         .header_count = s->max_header_count,
                                         .url_bytes = s->max_url_bytes };

@@ -28,6 +28,7 @@ enum worker_mail {
     WORKER_ASKED,   /* struct ask_mail, answered */
     WORKER_BANNED,  /* struct banned_mail */
     WORKER_QUEUE,   /* struct queue_mail */
+    WORKER_NAMES,   /* struct mail: a name has its first address, or is known to have none */
 };
 
 /* Worker -> control. The receiver frees the mail with free(), but for dump mails (control's own). */

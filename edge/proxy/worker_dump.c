@@ -11,6 +11,7 @@
 #include "proxy/session.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
+#include "routing/endpoint.h"
 
 #define MOST 1000 /* of anything: a dump must not hold the loop for long */
 
@@ -35,7 +36,7 @@ static void dump_worker(struct worker *w, struct buf *json)
 
 static void dump_exchange(const struct exchange *x, struct buf *json)
 {
-    char address[ADDRESS_TEXT_SIZE];
+    char text[ENDPOINT_TEXT_SIZE];
 
     buf_printf(json, "{\"step\":\"%s\",\"age_ms\":%llu", exchange_step_name(x->step),
                (unsigned long long)((clock_now_ns() - x->begun_ns) / 1000000));
@@ -57,8 +58,10 @@ static void dump_exchange(const struct exchange *x, struct buf *json)
         buf_add_text(json, ",\"route\":");
         buf_add_json(json, x->route->name);
     }
-    if (x->endpoint != NULL)
-        buf_printf(json, ",\"endpoint\":\"%s\"", address_text(&x->endpoint->address, address));
+    if (x->endpoint != NULL) {
+        buf_add_text(json, ",\"endpoint\":");
+        buf_add_json(json, str_from(endpoint_text(x->endpoint, text)));
+    }
     if (x->upstream != NULL)
         buf_printf(json, ",\"upstream\":\"%s\"", upstream_state_name(x->upstream->state));
     buf_printf(json, ",\"status\":%u,\"bytes_in\":%llu,\"bytes_out\":%llu}", x->status,

@@ -10,6 +10,7 @@
 #include "proxy/exchange.h"
 #include "proxy/gather.h"
 #include "proxy/module_watch.h"
+#include "proxy/locate.h"
 #include "proxy/sites.h"
 #include "proxy/upstream_pool.h"
 #include "proxy/worker.h"
@@ -45,6 +46,8 @@ struct worker {
     struct list queued; /* exchanges that wait for one, or have just got it: struct queue_wait */
     struct list served; /* of these, those that have got one and go on at the turn's end */
     struct turn_end serve;
+    struct locate_waits locate_waits;
+    uint32_t next_address; /* of names with several: each attempt begins at another */
     struct random random;
     struct retry_budget retries;                /* of endpoints that no service names */
     uint32_t rule_cursors[WORKER_RULE_CURSORS]; /* balancing of endpoints that a rule lists */
@@ -77,6 +80,8 @@ struct worker {
     unsigned log_lines, log_left_out;
     uint64_t module_log_second; /* and so are modules' own */
     unsigned module_log_lines;
+    uint64_t endpoint_log_second; /* and what endpoints have to say */
+    unsigned endpoint_log_lines;
     uint64_t date_second;
     char date[DATE_TEXT_SIZE];
 };

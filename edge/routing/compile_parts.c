@@ -7,6 +7,7 @@
 #include "routing/compile_parts.h"
 
 #include "base/checksum.h"
+#include "routing/endpoint.h"
 #include "routing/schedule.h"
 
 /* Where the texts (struct str) of a structure stand, which are copied along with it. */
@@ -19,7 +20,8 @@ static const size_t health_texts[] = {
 #define POLICY(text) offsetof(struct service_policy, text)
 #define OPTION(text) offsetof(struct endpoint_options, text)
 static const size_t policy_texts[] = { POLICY(hash_name), POLICY(sticky), TEXTS_END };
-static const size_t option_texts[] = { OPTION(zone), TEXTS_END };
+static const size_t option_texts[] = { OPTION(zone), OPTION(unix_path), OPTION(name),
+                                       OPTION(root), OPTION(index),     TEXTS_END };
 
 static size_t texts_bytes(const void *from, const size_t *texts)
 {
@@ -86,6 +88,7 @@ static const struct endpoint_options *lay_options(const struct endpoint_options 
         return NULL;
     to = part_room(rest, sizeof(*to));
     *to = *from;
+    to->resolved = NULL; /* states_attach finds it */
     lay_texts(to, option_texts, rest);
     return to;
 }

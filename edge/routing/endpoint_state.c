@@ -11,14 +11,16 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "routing/service.h"
+#include "routing/endpoint.h"
+#include "routing/name_state.h"
 #include "routing/site.h"
 
 #define SWEPT_AT_ONCE 2
 
 static const size_t sizes[STATE_KINDS] = { [STATE_ENDPOINT] = sizeof(struct endpoint_state),
                                            [STATE_SERVICE] = sizeof(struct service_state),
-                                           [STATE_TENANT] = sizeof(struct tenant_state) };
+                                           [STATE_TENANT] = sizeof(struct tenant_state),
+                                           [STATE_NAME] = sizeof(struct name_state) };
 
 static bool has_key(const void *value, struct str key)
 {
@@ -128,6 +130,8 @@ static void *hold(struct states *s, enum state_kind kind, struct str key)
         memcpy(state->key, key.ptr, key.len);
         list_init(&state->lingering);
         map_add(&s->maps[kind], hash, state);
+        if (kind == STATE_NAME && s->on_name != NULL)
+            s->on_name(s->owner, (struct name_state *)state, true);
     }
     list_remove(&state->lingering);
     state->uses++;
@@ -138,6 +142,8 @@ static void let_go(struct state *state)
 {
     if (state == NULL || --state->uses > 0)
         return;
+    if (state->kind == STATE_NAME && state->states->on_name != NULL)
+        state->states->on_name(state->states->owner, (struct name_state *)state, false);
     if (is_busy(state))
         list_append(&state->states->lingering, &state->lingering);
     else
@@ -194,12 +200,44 @@ static void attach_places(struct states *s, struct service *service, const struc
     p->shared = shared && p->max != PLACES_ANY;
 }
 
-/* --- endpoints --- */
-
-char *endpoint_text(const struct endpoint *e, char to[ENDPOINT_TEXT_SIZE])
+void states_tell_names(struct states *s,
+                       void (*on_name)(void *owner, struct name_state *name, bool used),
+                       void *owner)
 {
-    return address_text(&e->address, to);
+    struct name_state *name;
+
+    s->on_name = on_name;
+    s->owner = owner;
+    for (size_t at = 0; on_name != NULL && (name = map_next(&s->maps[STATE_NAME], &at)) != NULL;)
+        on_name(owner, name, true);
 }
+
+/* --- names --- */
+
+/* Each endpoint that has a name, also one that is alone. Options are of this object alone. */
+static void attach_names(struct states *s, struct service *service)
+{
+    for (uint32_t i = 0; i < service->endpoint_count; i++) {
+        struct endpoint_options *o =
+            (struct endpoint_options *)(uintptr_t)service->endpoints[i].options;
+
+        if (o != NULL && o->name.ptr != NULL)
+            o->resolved = hold(s, STATE_NAME, o->name);
+    }
+}
+
+static void detach_names(struct states *s, struct service *service)
+{
+    (void)s;
+    for (uint32_t i = 0; i < service->endpoint_count; i++) {
+        const struct endpoint_options *o = service->endpoints[i].options;
+
+        if (o != NULL && o->name.ptr != NULL)
+            let_go((struct state *)o->resolved);
+    }
+}
+
+/* --- endpoints --- */
 
 /* What is new in a service that was there before is told from what comes with it. */
 static void attach_endpoints(struct states *s, struct service *service)
@@ -226,12 +264,17 @@ static void detach_endpoints(const struct service *service)
         let_go((struct state *)service->endpoints[i].state);
 }
 
-/* Of one that is alone there is nothing to choose, so nothing to know. */
 static struct service *own_of(const struct action *a)
 {
-    return a->kind == ACTION_ENDPOINTS && a->own->endpoint_count > 1
-               ? (struct service *)(uintptr_t)a->own
-               : NULL;
+    return a->kind == ACTION_ENDPOINTS ? (struct service *)(uintptr_t)a->own : NULL;
+}
+
+/* Of one that is alone there is nothing to choose, so nothing to know. */
+static void attach_own(struct states *s, struct service *own)
+{
+    attach_names(s, own);
+    if (own->endpoint_count > 1)
+        attach_endpoints(s, own);
 }
 
 /* --- objects --- */
@@ -308,24 +351,27 @@ void states_attach(struct states *s, struct object *object)
         service->state = hold(s, STATE_SERVICE, str_from(service->name));
         if (service->limited && service->state->queue == NULL)
             make_queue(s, service->state);
+        attach_names(s, service);
         attach_endpoints(s, service);
     } else if (object->kind == OBJECT_TENANT) {
         tenant->state = hold(s, STATE_TENANT, str_from(tenant->id));
     } else if (object->kind == OBJECT_DEFAULTS) {
         ((struct defaults *)object)->states = s;
     }
-    each_own(object, attach_endpoints, s);
+    each_own(object, attach_own, s);
 }
 
 static void detach_own(struct states *s, struct service *own)
 {
-    (void)s;
-    detach_endpoints(own);
+    detach_names(s, own);
+    if (own->endpoint_count > 1)
+        detach_endpoints(own);
 }
 
 void states_detach(struct object *object)
 {
     if (object->kind == OBJECT_SERVICE) {
+        detach_names(NULL, (struct service *)object);
         detach_endpoints((struct service *)object);
         let_go((struct state *)((struct service *)object)->state);
     } else if (object->kind == OBJECT_TENANT) {

@@ -22,13 +22,19 @@
 #include "routing/breaker.h"
 #include "routing/retry.h"
 
-enum state_kind { STATE_ENDPOINT, STATE_SERVICE, STATE_TENANT, STATE_KINDS };
+enum state_kind { STATE_ENDPOINT, STATE_SERVICE, STATE_TENANT, STATE_NAME, STATE_KINDS };
+
+struct name_state;
 
 struct states {
     struct map maps[STATE_KINDS];
     struct list lingering; /* struct state: no object refers to it, but connections or workers do */
     struct list limited;   /* struct service_state: those with a queue */
     unsigned lane_count;   /* workers */
+    /* A name (name_state.h) is used for the first time, or no more and about to be freed. NULL: nobody
+     * wants to know. */
+    void (*on_name)(void *owner, struct name_state *name, bool used);
+    void *owner;
 };
 
 /* In front of each. Control's. */
@@ -119,6 +125,11 @@ static inline void state_let_go(struct state *s)
 void states_init(struct states *s);
 void states_free(struct states *s); /* no object refers to any */
 
+/* From now on told of names; first of all there are. */
+void states_tell_names(struct states *s,
+                       void (*on_name)(void *owner, struct name_state *name, bool used),
+                       void *owner);
+
 /* The object was just compiled: what it holds finds its state. Undone by object_free. */
 void states_attach(struct states *s, struct object *object);
 void states_detach(struct object *object);
@@ -132,10 +143,5 @@ struct tenant_state *states_of_site(struct states *s, struct site *site);
 /* Calls `each` with every tenant's state that has a name, and every host's ("host shop.example"). */
 void states_each_tenant(struct states *s, void (*each)(void *owner, struct tenant_state *state),
                         void *owner);
-
-/* What an endpoint is called, as written: "10.0.0.5:8080". */
-#define ENDPOINT_TEXT_SIZE 320
-struct endpoint;
-char *endpoint_text(const struct endpoint *e, char to[ENDPOINT_TEXT_SIZE]);
 
 #endif

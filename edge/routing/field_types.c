@@ -7,6 +7,7 @@
 #include "routing/field_types.h"
 
 #include "base/map.h"
+#include "routing/endpoint.h"
 #include "routing/field_parsers.h"
 #include "routing/key_names.h"
 
@@ -61,14 +62,14 @@ bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct 
 {
     struct endpoint e = { .weight = weight };
 
-    if (!address_parse(text, 1, &e.address, expected))
+    if (!endpoint_parse(arena, text, &e, expected))
         return false;
     if (list->count >= RECORD_ENDPOINTS_MAX) {
         *expected = "at most 1024 endpoints";
         return false;
     }
     for (uint32_t i = 0; i < list->count; i++)
-        if (str_equals(address_bytes(&list->items[i].address), address_bytes(&e.address))) {
+        if (endpoint_is_same(&list->items[i], &e)) {
             *expected = "each endpoint once";
             return false;
         }
@@ -88,6 +89,44 @@ struct endpoint_options *field_options(struct record_fields *fields)
         e->options = options;
     }
     return (struct endpoint_options *)(uintptr_t)e->options; /* it is this record's, still */
+}
+
+/* Of an endpoint in a list: those that say how it is spoken to. */
+static bool is_list_option(struct str word)
+{
+    struct str rest = word, name;
+
+    str_split(&rest, '=', &name);
+    return str_equals(name, STR("root")) || str_equals(name, STR("index")) ||
+           str_equals(name, STR("path_info")) || str_equals(name, STR("keep"));
+}
+
+bool field_is_of_list(const struct endpoint_list *list, struct str word)
+{
+    return memchr(word.ptr, ':', word.len) != NULL || (list->count > 0 && is_list_option(word));
+}
+
+bool field_add_to_list(struct record_fields *fields, struct endpoint_list *list, struct str word,
+                       const char **expected)
+{
+    struct endpoint_list members = fields->endpoints;
+    bool good;
+
+    if (list->count == 0 || !is_list_option(word))
+        return field_add_endpoint(&fields->arena, list, word, 1, expected);
+    fields->endpoints = *list; /* where options go to the last */
+    good = field_parse_option(word, fields, expected);
+    *list = fields->endpoints;
+    fields->endpoints = members;
+    return good;
+}
+
+bool field_list_fits(const struct endpoint_list *list, const char **expected)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        if (!endpoint_fits(&list->items[i], expected))
+            return false;
+    return true;
 }
 
 bool field_parse_option(struct str word, struct record_fields *fields, const char **expected)
@@ -124,8 +163,10 @@ bool field_parse_target(struct str text, struct record_fields *fields, struct ru
         return true;
     }
     while (str_word(&text, &word))
-        if (!field_add_endpoint(&fields->arena, &list, word, 1, expected))
+        if (!field_add_to_list(fields, &list, word, expected))
             return false;
+    if (!field_list_fits(&list, expected))
+        return false;
     to->kind = ACTION_ENDPOINTS;
     to->endpoints = list.items;
     to->endpoint_count = list.count;

@@ -16,6 +16,12 @@ bool field_parse_target(struct str text, struct record_fields *fields, struct ru
                         const char **expected);
 bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct str text,
                         uint32_t weight, const char **expected);
+/* Likewise in a list, where the words behind an endpoint may be options of it; then, at its end, whether
+ * each has what it needs. May the word stand in it at all (or is it a rule's next one)? */
+bool field_add_to_list(struct record_fields *fields, struct endpoint_list *list, struct str word,
+                       const char **expected);
+bool field_list_fits(const struct endpoint_list *list, const char **expected);
+bool field_is_of_list(const struct endpoint_list *list, struct str word);
 /* "weight=5", or "backup": of the endpoint that was added last. */
 bool field_parse_option(struct str word, struct record_fields *fields, const char **expected);
 /* "500ms", "5s", "2m", "1h"; 0: it is none of these, or not within 1ms to 24h. */

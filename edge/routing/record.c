@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "routing/endpoint.h"
 #include "routing/field_types.h"
 #include "routing/key_names.h"
 
@@ -104,7 +105,8 @@ static bool decode_field(enum family family, const struct value_field *f,
 static bool decode_options(struct str options, struct record_fields *fields, struct str *wrong,
                            const char **expected)
 {
-    struct str word = str_trim(options);
+    const struct endpoint_list *list = &fields->endpoints;
+    struct str all = options, word = str_trim(options);
     field_parse_fn parse;
 
     *wrong = options;
@@ -119,7 +121,8 @@ static bool decode_options(struct str options, struct record_fields *fields, str
         if (!field_parse_option(word, fields, expected))
             return false;
     }
-    return true;
+    *wrong = all;
+    return endpoint_fits(&list->items[list->count - 1], expected);
 }
 
 static bool decode_endpoints(const struct value *value, struct record_fields *fields,

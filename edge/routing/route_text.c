@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "routing/endpoint.h"
 #include "routing/match.h"
 
 /* --- a rule, as it could have been written --- */
@@ -118,11 +119,11 @@ static void add_split(struct buf *to, const struct action *a)
 
 static void add_endpoints(struct buf *to, const struct service *own)
 {
-    char text[ADDRESS_TEXT_SIZE];
-
     add_word(to, STR("to"));
-    for (uint32_t i = 0; i < own->endpoint_count; i++)
-        add_word(to, str_from(address_text(&own->endpoints[i].address, text)));
+    for (uint32_t i = 0; i < own->endpoint_count; i++) {
+        buf_add_text(to, " ");
+        endpoint_say(&own->endpoints[i], to);
+    }
 }
 
 static void add_action(struct buf *to, const struct action *a)

@@ -140,9 +140,10 @@ static bool read_websocket(struct rule_reader *r)
 
 /* --- actions --- */
 
-static bool is_endpoint_like(struct str text)
+static bool is_of_list(const struct endpoint_list *list, struct str text)
 {
-    return text.len > 0 && ((text.ptr[0] >= '0' && text.ptr[0] <= '9') || text.ptr[0] == '[');
+    return text.len > 0 && ((text.ptr[0] >= '0' && text.ptr[0] <= '9') || text.ptr[0] == '[' ||
+                            field_is_of_list(list, text));
 }
 
 static bool read_endpoints(struct rule_reader *r)
@@ -150,14 +151,14 @@ static bool read_endpoints(struct rule_reader *r)
     struct endpoint_list list = { 0 };
     const char *expected = NULL;
 
-    for (; has_next(r) && is_endpoint_like(next_word(r).text); r->at++) {
-        if (list.count == RULE_ENDPOINTS_MAX)
-            return refuse_next(r, "at most 64 endpoints");
-        if (!field_add_endpoint(&r->fields->arena, &list, next_word(r).text, 1, &expected))
+    for (; has_next(r) && is_of_list(&list, next_word(r).text); r->at++) {
+        if (!field_add_to_list(r->fields, &list, next_word(r).text, &expected))
             return refuse_next(r, expected);
+        if (list.count > RULE_ENDPOINTS_MAX)
+            return refuse_next(r, "at most 64 endpoints");
     }
-    if (list.count == 0)
-        return refuse_next(r, NULL);
+    if (list.count == 0 || !field_list_fits(&list, &expected))
+        return refuse_next(r, list.count == 0 ? NULL : expected);
     r->rule->action.kind = ACTION_ENDPOINTS;
     r->rule->action.endpoints = list.items;
     r->rule->action.endpoint_count = list.count;

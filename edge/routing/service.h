@@ -33,6 +33,8 @@ enum send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 
 enum max_conns_of { MAX_CONNS_OF_EDGE, MAX_CONNS_OF_CLUSTER };
 
+enum endpoint_protocol { PROTOCOL_HTTP, PROTOCOL_FASTCGI };
+
 /* What few endpoints have beside their weight: the rows of schema/endpoint.def. */
 struct endpoint_options {
     bool given; /* at least one was */
@@ -44,6 +46,14 @@ struct endpoint_options {
     struct str zone; /* ptr NULL: in none */
     bool has_max_conns;
     uint32_t max_conns; /* 0: no limit, whatever its service says */
+
+    /* where it is, when not at its address, and how it is spoken to (endpoint.h) */
+    enum endpoint_protocol protocol;
+    struct str unix_path;        /* ptr NULL: none */
+    struct str name;             /* ptr NULL: it has an address */
+    struct name_state *resolved; /* of the name; NULL: not attached to any state */
+    struct str root, index;      /* FastCGI; ptr NULL: not said */
+    bool path_info, keep;
 };
 
 struct endpoint {

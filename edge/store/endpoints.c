@@ -6,18 +6,29 @@
  * Not here: where none may be (net/guard.c).  */
 #include "store/endpoints.h"
 
+#include "routing/endpoint.h"
+
+enum guard_verdict endpoint_verdict(const struct guard *guard, const struct endpoint *e)
+{
+    if (e->address.any.sa_family == AF_UNIX)
+        return guard_judge_unix(guard, e->options->unix_path);
+    if (endpoint_is_named(e)) /* each of its addresses is, when it is connected to */
+        return GUARD_ALLOWED;
+    return guard_judge(guard, &e->address);
+}
+
 /* `field` NULL: each endpoint is a field of its own. */
 static bool points_wrong(const struct guard *guard, const struct endpoint *endpoints,
                          uint32_t count, const char *field, struct record_error *error)
 {
-    char text[ADDRESS_TEXT_SIZE];
+    char text[ENDPOINT_TEXT_SIZE];
 
     for (uint32_t i = 0; i < count; i++) {
-        enum guard_verdict verdict = guard_judge(guard, &endpoints[i].address);
+        enum guard_verdict verdict = endpoint_verdict(guard, &endpoints[i]);
 
         if (verdict == GUARD_ALLOWED)
             continue;
-        address_text(&endpoints[i].address, text);
+        endpoint_text(&endpoints[i], text);
         record_error_set(error, field != NULL ? field : text, str_from(text), "%s",
                          guard_expects(verdict));
         return true;

@@ -388,6 +388,12 @@ void store_leave(struct store *s, void (*left)(void *owner), void *owner)
     presence_leave(s, left, owner);
 }
 
+void store_tell_names(struct store *s,
+                      void (*on_name)(void *owner, struct name_state *name, bool used), void *owner)
+{
+    states_tell_names(&s->states, on_name, owner);
+}
+
 const struct store_status *store_status(struct store *s)
 {
     return &s->status;

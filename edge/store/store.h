@@ -110,6 +110,12 @@ void store_take_back(struct store *s);
 /* This edge ends: it is taken out of usher:edges, as well as it can within a second; then `left` is
  * called, perhaps at once. */
 void store_leave(struct store *s, void (*left)(void *owner), void *owner);
+/* Of names that endpoints have: from now on, first of all there are. on_name NULL: no more. */
+struct name_state;
+void store_tell_names(struct store *s,
+                      void (*on_name)(void *owner, struct name_state *name, bool used),
+                      void *owner);
+
 const struct store_status *store_status(struct store *s);
 /* The last good value of a record, as routing/value.h encodes it, added to `value`. False: none is
  * known. */

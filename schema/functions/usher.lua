@@ -104,6 +104,10 @@ local endpoint_options = {
     { "backup", "switch", "backup alone" },
     { "drain", "switch", "drain alone" },
     { "zone", "name", "a name of a-z 0-9 . _ - with 1 to 63 characters, such as zone=eu-1a" },
+    { "root", "path", "an absolute path without . .. or spaces, such as root=/srv/app" },
+    { "index", "path", "a path below root, such as index=index.php" },
+    { "path_info", "switch", "path_info alone" },
+    { "keep", "switch", "keep alone" },
 }
 local rule_words = {
     { "path", "condition", "/x, or /x/* with * as the whole last segment, or ~REGEX" },
@@ -246,13 +250,50 @@ local function check_place_v6(field, whole, groups)
     if groups[1] >= 0xff00 then refuse(field, whole, MANY) end
 end
 
--- An endpoint, in a form in which two spellings of an address are alike. `whole` is quoted when it is wrong.
-local function check_endpoint(field, text, whole)
+-- Below a folder, in normal form.
+local function is_below(path)
+    if path:find('[%c \\\127]') then return false end
+    for segment in (path .. '/'):gmatch('([^/]*)/') do
+        if segment == '' or segment == '.' or segment == '..' then return false end
+    end
+    return true
+end
+
+-- Labels of lower case; the last is no number.
+local function is_host_name(text)
+    local last
+    if #text == 0 or #text > 253 then return false end
+    for label in (text .. '.'):gmatch('([^.]*)%.') do
+        if #label == 0 or #label > 63 or label:match('[^a-z0-9_-]') or label:sub(1, 1) == '-' then return false end
+        last = label
+    end
+    return not last:match('^%d+$')
+end
+
+local ENDPOINT = 'ADDRESS:PORT or NAME:PORT, such as 10.0.0.5:8080, [2001:db8::5]:8080 or app.internal:8080'
+local UNIX = 'unix: and an absolute path of at most 107 bytes without . .. or spaces, such as unix:/run/app.sock'
+
+-- Where sockets may be is said to each edge, so functions write none.
+local function check_unix(field, path, whole)
+    if path:sub(1, 1) ~= '/' or #path > 107 or not is_below(path:sub(2)) then refuse(field, whole, UNIX) end
+    refuse(field, whole, 'a unix socket below a folder that --unix-endpoints names')
+end
+
+local function check_named(field, text, whole)
+    local name, port = text:match('^([^:]*):(.*)$')
+    if not name or not is_host_name(name) or not port:match('^%d+$') or #port > 20 or tonumber(port) > 4294967295 then
+        refuse(field, whole, ENDPOINT)
+    end
+    if tonumber(port) < 1 or tonumber(port) > 65535 then refuse(field, whole, 'a port from 1 to 65535') end
+    return name .. ' ' .. tonumber(port)
+end
+
+local function check_place(field, text, whole)
     local ip, port = text:match('^(.*):([^:]*)$')
     local v6 = ip and ip:match('^%[(.*)%]$')
-    if not ip or not ((v6 and is_ipv6(v6)) or (not v6 and is_ipv4(ip))) then
-        refuse(field, whole, 'ADDRESS:PORT, such as 10.0.0.5:8080 or [2001:db8::5]:8080')
-    end
+    local path = text:match('^unix:(.*)$')
+    if path then check_unix(field, path, whole) end
+    if not ip or not ((v6 and is_ipv6(v6)) or (not v6 and is_ipv4(ip))) then return check_named(field, text, whole) end
     if not port:match('^%d+$') or #port > 20 or tonumber(port) < 1 or tonumber(port) > 65535 then
         refuse(field, whole, 'a port from 1 to 65535')
     end
@@ -265,6 +306,14 @@ local function check_endpoint(field, text, whole)
         check_place_v4(field, whole, a * 256 + b, c * 256 + d)
     end
     return ip .. ' ' .. tonumber(port)
+end
+
+-- An endpoint, in a form in which two spellings of an address are alike; and whether it speaks FastCGI. `whole` is
+-- quoted when it is wrong.
+local function check_endpoint(field, text, whole)
+    local fastcgi = text:match('^fcgi://(.*)$')
+    if fastcgi then return 'fcgi ' .. check_place(field, fastcgi, whole), true end
+    return check_place(field, text, whole), false
 end
 
 local function is_host(text)
@@ -306,6 +355,68 @@ local function check_tenant(field, record, id)
     end
 end
 
+-- --- options of endpoints ---
+
+local function number_within(text, least, most)
+    return text:match('^%d+$') and #text <= 15 and tonumber(text) >= least and tonumber(text) <= most
+end
+
+local option_is_right = {
+    weight = function(value) return number_within(value, 0, WEIGHT_MAX) end,
+    max_conns = function(value) return number_within(value, 0, 100000) end,
+    zone = is_name,
+    root = function(value) return value == '/' or (value:sub(1, 1) == '/' and is_below(value:sub(2))) end,
+    index = is_below,
+}
+
+-- "weight=5", or "keep": its name; or nil, and what was expected.
+local function read_option(word)
+    local name, value = word:match('^([^=]*)=(.*)$')
+    for _, row in ipairs(endpoint_options) do
+        if row[1] == (name or word) then
+            local switch = row[2] == 'switch'
+            if switch ~= (value == nil) or (value and not option_is_right[name](value)) then return nil, row[3] end
+            return row[1]
+        end
+    end
+    return nil, 'options of an endpoint, such as weight=100'
+end
+
+-- Do the options go with what the endpoint is? Else what was expected.
+local function misfit(fastcgi, options)
+    if fastcgi and not options.root then return 'root=/FOLDER behind it, where its scripts lie' end
+    if not fastcgi and (options.root or options.index or options.path_info or options.keep) then
+        return 'fcgi:// before an endpoint with root, index, path_info or keep'
+    end
+end
+
+-- Those that may stand in a list, behind their endpoint.
+local function is_list_option(word)
+    local name = word:match('^[^=]*')
+    return name == 'root' or name == 'index' or name == 'path_info' or name == 'keep'
+end
+
+-- An endpoint, or an option of the one before it. What was expected, when it is neither.
+local function add_to_list(list, word, check)
+    if #list > 0 and is_list_option(word) then
+        local option, expected = read_option(word)
+        if not option then return expected end
+        list[#list].options[option] = true
+        return
+    end
+    local address, fastcgi = check(word)
+    if list.seen[address] then return 'each endpoint once' end
+    list.seen[address] = true
+    list[#list + 1] = { fastcgi = fastcgi, options = {} }
+end
+
+local function list_misfit(list)
+    for _, endpoint in ipairs(list) do
+        local wrong = misfit(endpoint.fastcgi, endpoint.options)
+        if wrong then return wrong end
+    end
+end
+
 -- service:NAME, or endpoints; `at` says where in the record, for what the names are asked of.
 local function check_target(field, text, record, expected)
     local trimmed = text:match('^[ \t]*(.-)[ \t]*$')
@@ -315,15 +426,15 @@ local function check_target(field, text, record, expected)
         record.names[#record.names + 1] = function() check_service(field, record, service) end
         return
     end
-    local seen, count = {}, 0
+    local list = { seen = {} }
     for word in trimmed:gmatch('[^ \t]+') do
-        local address = check_endpoint(field, word, text)
-        if seen[address] then refuse(field, text, 'each endpoint once') end
-        seen[address] = true
-        count = count + 1
+        local wrong = add_to_list(list, word, function(endpoint) return check_endpoint(field, endpoint, text) end)
+        if wrong then refuse(field, text, wrong) end
     end
-    if count == 0 then refuse(field, text, expected) end
-    if count > ENDPOINTS_MAX then refuse(field, text, 'at most 1024 endpoints') end
+    if #list == 0 then refuse(field, text, expected) end
+    if #list > ENDPOINTS_MAX then refuse(field, text, 'at most 1024 endpoints') end
+    local wrong = list_misfit(list)
+    if wrong then refuse(field, text, wrong) end
 end
 
 -- --- the types of fields ---
@@ -334,10 +445,6 @@ local function time_ms(text)
     if not factor or #digits > 12 then return nil end
     local ms = tonumber(digits) * factor
     return ms >= 1 and ms <= TIME_MAX_MS and ms or nil
-end
-
-local function number_within(text, least, most)
-    return text:match('^%d+$') and #text <= 15 and tonumber(text) >= least and tonumber(text) <= most
 end
 
 local function is_token(text)
@@ -617,29 +724,22 @@ local function unset_fields(record, args)
     return write(record, 'HDEL', record.key, unpack(args))
 end
 
--- "weight=5", or "backup".
-local function check_option(field, word, record)
-    local name, value = word:match('^([^=]*)=(.*)$')
-    for _, row in ipairs(endpoint_options) do
-        if row[1] == (name or word) then
-            local good = row[2] == 'switch' and not value or
-                row[2] ~= 'switch' and value and pcall(check_type[row[2]], row[1], value, record, row[3])
-            if not good then refuse(field, word, row[3]) end
-            return
-        end
-    end
-    refuse(field, word, 'options of an endpoint, such as weight=100')
-end
-
 -- "100", "weight=100 ...", or "100 backup ...".
-local function check_options(field, text, record)
+local function check_options(field, text, fastcgi)
     local first, rest = text:match('^[ \t]*([^ \t]*)(.*)$')
+    local options = {}
     if first == '' or first:match('^[0-9-]') then
         if not number_within(first, 0, WEIGHT_MAX) then refuse(field, text, endpoint_options[1][3]) end
     else
         rest = text
     end
-    for word in rest:gmatch('[^ \t]+') do check_option(field, word, record) end
+    for word in rest:gmatch('[^ \t]+') do
+        local option, expected = read_option(word)
+        if not option then refuse(field, word, expected) end
+        options[option] = true
+    end
+    local wrong = misfit(fastcgi, options)
+    if wrong then refuse(field, text, wrong) end
 end
 
 local function host_set(keys, args)
@@ -666,8 +766,9 @@ local function endpoint_set(keys, args)
     local seen = {}
     check_type_of(record, 'hash')
     take_pairs(args, function(name, value)
-        seen[check_endpoint(name, name, name)] = name
-        check_options(name, value, record)
+        local address, fastcgi = check_endpoint(name, name, name)
+        seen[address] = name
+        check_options(name, value, fastcgi)
     end)
     -- One endpoint in two spellings would make the whole record bad.
     for _, other in ipairs(redis.call('HKEYS', record.key)) do
@@ -895,20 +996,25 @@ read_word['to'] = function(r)
         r.record.names[#r.record.names + 1] = function() check_service(r.rule, r.record, service) end
         return
     end
-    local seen, count = {}, 0
-    while next_word(r).text:match('^[0-9%[]') do
-        local word = take(r)
-        if count == RULE_LIST_MAX then refuse_word(r.rule, word, 'at most 64 endpoints') end
-        local good, address = pcall(check_endpoint, r.rule, word.text, word.text)
-        if not good then
-            if type(address) ~= 'table' then error(address, 0) end
-            refuse_word(r.rule, word, (address.refusal:match('expected (.*)$')))
-        end
-        if seen[address] then refuse_word(r.rule, word, 'each endpoint once') end
-        seen[address] = true
-        count = count + 1
+    local list = { seen = {} }
+    local function check(text)
+        local good, address, fastcgi = pcall(check_endpoint, r.rule, text, text)
+        if good then return address, fastcgi end
+        if type(address) ~= 'table' then error(address, 0) end
+        refuse_word(r.rule, next_word(r), (address.refusal:match('expected (.*)$')))
     end
-    if count == 0 then refuse_word(r.rule, next_word(r), r.range) end
+    local function belongs(text)
+        return text:match('^[0-9%[]') or text:find(':', 1, true) or (#list > 0 and is_list_option(text))
+    end
+    while belongs(next_word(r).text) do
+        local wrong = add_to_list(list, next_word(r).text, check)
+        if not wrong and #list > RULE_LIST_MAX then wrong = 'at most 64 endpoints' end
+        if wrong then refuse_word(r.rule, next_word(r), wrong) end
+        take(r)
+    end
+    if #list == 0 then refuse_word(r.rule, next_word(r), r.range) end
+    local wrong = list_misfit(list)
+    if wrong then refuse_word(r.rule, next_word(r), wrong) end
 end
 
 function read_word.split(r)

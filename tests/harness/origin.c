@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 4096
@@ -25,7 +26,7 @@ struct slot {
 };
 
 struct origin {
-    char name[64], at[64];
+    char name[64], at[128];
     int fd;
     pthread_t acceptor;
     pthread_mutex_t lock;
@@ -279,6 +280,18 @@ static void *accept_all(void *owner)
     return NULL;
 }
 
+static int bound_unix(const char *path)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert_lt(strlen(path), sizeof(to.sun_path));
+    strcpy(to.sun_path, path);
+    unlink(path);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0, "%s: %s", path, strerror(errno));
+    return fd;
+}
+
 /* Bound, and with `backlog` >= 0 listening; its address as text. */
 static int bound(const char *address, int backlog, char at[64])
 {
@@ -311,7 +324,13 @@ struct origin *origin_start_at(const char *name, const char *address)
 
     snprintf(o->name, sizeof(o->name), "%s", name);
     pthread_mutex_init(&o->lock, NULL);
-    o->fd = bound(address, 1024, o->at);
+    if (starts(address, "unix:")) {
+        snprintf(o->at, sizeof(o->at), "%s", address);
+        o->fd = bound_unix(address + 5);
+        cr_assert_eq(listen(o->fd, 1024), 0);
+    } else {
+        o->fd = bound(address, 1024, o->at);
+    }
     await_thread(&o->acceptor, accept_all, o);
     o->next = all;
     all = o;

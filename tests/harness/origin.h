@@ -36,8 +36,9 @@ typedef void (*origin_script_fn)(struct origin_conn *c, struct origin_request *r
 
 /* On 127.0.0.1, a port of the kernel's choice; answers 200 with `name` as its body. */
 struct origin *origin_start(const char *name);
-struct origin *origin_start_at(const char *name, const char *address); /* port 0: any */
-void origin_stop(struct origin *o); /* closes all; its port refuses afterwards */
+struct origin *origin_start_at(const char *name,
+                               const char *address); /* port 0: any; or "unix:/path" */
+void origin_stop(struct origin *o);                  /* closes all; its port refuses afterwards */
 void origin_stop_all(void);
 
 const char *origin_at(const struct origin *o); /* "127.0.0.1:4711" */

@@ -274,6 +274,8 @@ int scene_fault_status(const char *fault)
         { "bandwidth_exceeded", 429 },
         { "service_forbidden", 503 },
         { "endpoint_forbidden", 503 },
+        { "endpoint_busy", 503 },
+        { "name_unresolved", 503 },
     };
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -4,18 +4,18 @@
 #include "base/buf.h"
 #include "http/cgi.h"
 
-static const struct cgi_place app = { .root = { "/srv/app", 8 }, .index = { "index.php", 9 } };
-static const struct cgi_place split = { .root = { "/srv/app", 8 },
-                                        .index = { "index.php", 9 },
-                                        .path_info = true };
+static const struct cgi_scripts app = { .root = { "/srv/app", 8 }, .index = { "index.php", 9 } };
+static const struct cgi_scripts split = { .root = { "/srv/app", 8 },
+                                          .index = { "index.php", 9 },
+                                          .path_info = true };
 
-static void expect_script(const struct cgi_place *place, const char *path, const char *name,
+static void expect_script(const struct cgi_scripts *scripts, const char *path, const char *name,
                           const char *path_info)
 {
     struct cgi_script script;
     char scratch[256];
 
-    cr_assert(cgi_script_of(str_from(path), place, scratch, &script), "%s was refused", path);
+    cr_assert(cgi_script_of(str_from(path), scripts, scratch, &script), "%s was refused", path);
     cr_expect(str_equals(script.name, str_from(name)), "%s is " STR_FMT, path,
               STR_ARG(script.name));
     cr_expect(str_equals(script.path_info, str_from(path_info)), "of %s: " STR_FMT, path,
@@ -89,7 +89,7 @@ Test(cgi, parameters)
 {
     struct address client, server;
     const char *expected;
-    struct cgi_request r = { .place = &split,
+    struct cgi_request r = { .scripts = &split,
                              .script = { STR("/a.php"), STR("/rest") },
                              .method = STR("POST"),
                              .path = STR("/pre/%61.php/rest"),

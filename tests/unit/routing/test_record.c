@@ -1,4 +1,5 @@
 /* test_record.c -- what a record may say, and what is said about one that may not. */
+#include "routing/endpoint.h"
 #include "routing/record.h"
 
 #include <criterion/criterion.h>
@@ -76,6 +77,9 @@ static void expect_name(const struct record_fields *fields, uint32_t index, enum
     cr_expect(str_equals(fields->names.items[index].name, str_from(name)));
 }
 
+#define ENDPOINT                                                                                   \
+    "ADDRESS:PORT or NAME:PORT, such as 10.0.0.5:8080, [2001:db8::5]:8080 or app.internal:8080"
+
 Test(record, host_strings)
 {
     struct record_fields fields;
@@ -100,14 +104,84 @@ Test(record, host_strings)
     record_fields_free(&fields);
 }
 
+Test(record, endpoints_of_other_kinds)
+{
+    struct record_fields fields;
+    struct record_error error;
+    struct value value = string_of("fcgi://10.0.0.5:9000 root=/srv/app path_info app.internal:80 "
+                                   "unix:/run/app.sock fcgi://unix:/run/php.sock index=x/y.php "
+                                   "root=/");
+    static const char *const said[] = { "fcgi://10.0.0.5:9000 root=/srv/app path_info",
+                                        "app.internal:80", "unix:/run/app.sock",
+                                        "fcgi://unix:/run/php.sock root=/ index=x/y.php" };
+
+    cr_assert(record_decode(NULL, FAMILY_host, STR("shop.example"), &value, &fields, &error));
+    cr_assert_eq(fields.to.endpoint_count, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        struct buf text = { 0 };
+
+        endpoint_say(&fields.to.endpoints[i], &text);
+        cr_expect_str_eq(text.ptr, said[i]);
+        buf_free(&text);
+    }
+    cr_expect_eq(fields.to.endpoints[0].options->protocol, PROTOCOL_FASTCGI);
+    cr_expect_eq(fields.to.endpoints[1].address.any.sa_family, AF_UNSPEC);
+    record_fields_free(&fields);
+}
+
+Test(record, wrong_endpoints_of_other_kinds)
+{
+    static const char path[] = "unix: and an absolute path of at most 107 bytes without . .. or "
+                               "spaces, such as unix:/run/app.sock";
+    static const char *const wrong[][2] = {
+        { "unix:run/a", path },
+        { "unix:/run/../a", path },
+        { "unix:/run//a", path },
+        { "unix:/", path },
+        { "fcgi://10.0.0.5:9000", "root=/FOLDER behind it, where its scripts lie" },
+        { "fcgi://10.0.0.5:9000 root=srv",
+          "an absolute path without . .. or spaces, such as root=/srv/app" },
+        { "fcgi://10.0.0.5:9000 root=/srv/../etc",
+          "an absolute path without . .. or spaces, such as root=/srv/app" },
+        { "fcgi://10.0.0.5:9000 root=/srv index=../x.php",
+          "a path below root, such as index=index.php" },
+        { "fcgi://10.0.0.5:9000 root=/srv path_info=1", "path_info alone" },
+        { "10.0.0.5:80 root=/srv",
+          "fcgi:// before an endpoint with root, index, path_info or keep" },
+        { "app.internal:80 app.internal:80", "each endpoint once" },
+        { "fcgi://", ENDPOINT },
+        { "root=/srv fcgi://10.0.0.5:9000", ENDPOINT },
+        { "http://10.0.0.5:80", ENDPOINT },
+    };
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct buf sentence = { 0 };
+
+        buf_printf(&sentence, "got \"%s\", expected %s", wrong[i][0], wrong[i][1]);
+        expect_host(wrong[i][0], sentence.ptr);
+        buf_free(&sentence);
+    }
+    expect_field(FAMILY_endpoints, "fcgi://a:9000", "root=/srv weight=5 keep", "");
+    expect_field(FAMILY_endpoints, "fcgi://a:9000", "7",
+                 "field fcgi://a:9000: got \"7\", expected root=/FOLDER behind it, where its "
+                 "scripts lie");
+    expect_field(
+        FAMILY_endpoints, "a:9000", "keep",
+        "field a:9000: got \"keep\", expected fcgi:// before an endpoint with root, index, "
+        "path_info or keep");
+}
+
 Test(record, wrong_host_strings)
 {
     expect_host("10.0.0.5:99999", "got \"10.0.0.5:99999\", expected a port from 1 to 65535");
     expect_host("10.0.0.5:0", "got \"10.0.0.5:0\", expected a port from 1 to 65535");
     expect_host("10.0.0.5:80 10.0.0.5:80",
                 "got \"10.0.0.5:80 10.0.0.5:80\", expected each endpoint once");
-    expect_host("origin.example:80", "got \"origin.example:80\", expected ADDRESS:PORT, such as "
-                                     "10.0.0.5:8080 or [2001:db8::5]:8080");
+    expect_host("Origin.example:80", "got \"Origin.example:80\", expected " ENDPOINT);
+    expect_host("origin.example", "got \"origin.example\", expected " ENDPOINT);
+    expect_host("10.0.0.300:80", "got \"10.0.0.300:80\", expected " ENDPOINT);
+    expect_host("servce:acme", "got \"servce:acme\", expected " ENDPOINT);
+    expect_host("origin.example:0", "got \"origin.example:0\", expected a port from 1 to 65535");
     expect_host("", "got \"\", expected endpoints such as 10.0.0.5:8080, or service:NAME, or "
                     "tenant:ID");
     expect_host("nonsense", "got \"nonsense\", expected endpoints such as 10.0.0.5:8080, or "
@@ -289,8 +363,7 @@ Test(record, endpoints)
                  "field 10.0.0.5:1: got \"\", expected a weight from 0 to 1000, such as 100 or "
                  "weight=100");
     expect_field(FAMILY_endpoints, "10.0.0.5", "1",
-                 "field 10.0.0.5: got \"10.0.0.5\", expected ADDRESS:PORT, such as 10.0.0.5:8080 "
-                 "or [2001:db8::5]:8080");
+                 "field 10.0.0.5: got \"10.0.0.5\", expected " ENDPOINT);
 }
 
 Test(record, types_and_sizes)

@@ -158,7 +158,7 @@ Test(store_wrong, nobody_has_to_ask_for_it)
 
     scene_open(s);
     scene_do(s, "SET usher:host:a.example 10.0.0.1");
-    expect_said(s, "usher:host:a.example", "expected ADDRESS:PORT");
+    expect_said(s, "usher:host:a.example", "expected ADDRESS:PORT or NAME:PORT");
     scene_do(s, "SET usher:host:A.Example 10.0.0.1:80");
     expect_said(s, "usher:host:A.Example", "expected a key that ends in a host");
     scene_do(s, "SET usher:tenant:a/b 10.0.0.1:80");
