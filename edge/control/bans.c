@@ -23,6 +23,7 @@
 #define STEP_KEYS                                                                                  \
     "1000" /* of Redis, in one step of the walk: less than a millisecond of its time */
 #define STEPS_AT_ONCE 16
+#define KEEP_MS 1000 /* bans are written down once in such a time */
 #define PAUSE_MS 16
 #define NO_KEY (-2) /* PTTL's words */
 #define NO_END (-1)
@@ -214,6 +215,9 @@ static void publish(struct bans *b)
         b->events.publish(b->events.owner, banned);
     b->published = banned != NULL;
     b->grew = false;
+    b->keep_due = b->kept;
+    if (b->kept && !timer_is_set(&b->keeping))
+        timer_set(b->loop, &b->keeping, KEEP_MS);
     b->next_build_ms = loop_now_ms(b->loop) + (clock_now_ms() - began) * BUILD_SHARE;
 }
 
@@ -233,6 +237,46 @@ static void publish_in_time(struct bans *b)
         look_in(b, &b->pace, b->next_build_ms - now);
     else
         publish(b);
+}
+
+/* --- in the state folder --- */
+
+static void write_all(const struct bans *b, struct buf *to)
+{
+    uint64_t now = loop_now_ms(b->loop), wall = clock_wall_ms();
+    const struct ban *ban;
+
+    for (size_t at = 0; (ban = map_next(&b->by_text, &at)) != NULL;) {
+        uint64_t left = ban->until_ms > now ? ban->until_ms - now : 0;
+
+        if (!ban->wrong && (ban->until_ms == 0 || left > 0))
+            buf_printf(to, STR_FMT " %llu\n", (int)ban->len, ban->text,
+                       (unsigned long long)(ban->until_ms == 0 ? 0 : wall + left));
+    }
+}
+
+static void on_keeping(struct timer *t)
+{
+    struct bans *b = LIST_ITEM(t, struct bans, keeping);
+    struct buf text = { 0 };
+
+    write_all(b, &text);
+    if (bans_file_write(&b->file, b->loop, &text))
+        b->keep_due = false;
+    else
+        timer_set(b->loop, &b->keeping, KEEP_MS);
+    buf_free(&text);
+}
+
+static void take_kept(void *owner, struct str range, uint64_t ends_wall_ms)
+{
+    struct bans *b = owner;
+    uint64_t wall = clock_wall_ms();
+
+    if (ends_wall_ms == 0)
+        take(b, range, NO_END);
+    else if (ends_wall_ms > wall)
+        take(b, range, (long long)(ends_wall_ms - wall));
 }
 
 /* --- from Redis --- */
@@ -449,11 +493,15 @@ void bans_open(struct bans *b, struct loop *l, unsigned workers, const struct ba
     timer_init(&b->again, on_again);
     timer_init(&b->pace, on_pace);
     timer_init(&b->ending, on_ending);
+    timer_init(&b->keeping, on_keeping);
 }
 
-void bans_use(struct bans *b, struct store *store)
+void bans_use(struct bans *b, struct store *store, const char *state_dir)
 {
     b->store = store;
+    b->kept = bans_file_init(&b->file, state_dir);
+    if (b->kept)
+        bans_file_read(&b->file, take_kept, b);
 }
 
 void bans_changed(struct bans *b, struct str key)
@@ -502,7 +550,15 @@ void bans_close(struct bans *b)
     timer_stop(&b->again);
     timer_stop(&b->pace);
     timer_stop(&b->ending);
+    timer_stop(&b->keeping);
     turn_end_cancel(&b->go);
+    if (b->keep_due) {
+        struct buf text = { 0 };
+
+        write_all(b, &text);
+        bans_file_write_now(&b->file, &text);
+        buf_free(&text);
+    }
 }
 
 void bans_free(struct bans *b)
@@ -515,4 +571,5 @@ void bans_free(struct bans *b)
     drop_dirty(&b->dirty);
     drop_dirty(&b->asked);
     buf_free(&b->cursor);
+    bans_file_free(&b->file);
 }

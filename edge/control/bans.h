@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "control/bans_file.h"
 #include "net/loop.h"
 #include "proxy/client_address.h"
 
@@ -46,13 +47,17 @@ struct bans {
     bool grew;    /* the same, and there is one more to be turned away */
     bool published;
     uint64_t next_build_ms; /* so that building takes a tenth of the time at most */
+    bool kept, keep_due;    /* in `file`; what is there is not what is known */
+    struct bans_file file;
     struct turn_end go;
-    struct timer again, pace, ending;
+    struct timer again, pace, ending, keeping;
     bool closing;
 };
 
 void bans_open(struct bans *b, struct loop *l, unsigned workers, const struct bans_events *e);
-void bans_use(struct bans *b, struct store *store); /* right after store_open */
+/* Right after store_open. `state_dir` "": they are not kept there; else those that are hold until
+ * Redis says otherwise. */
+void bans_use(struct bans *b, struct store *store, const char *state_dir);
 /* store_events.on_shared: "ban:10.0.0.0/8"; "": any may have changed; others are not looked at. */
 void bans_changed(struct bans *b, struct str key);
 /* The range that bans this address; NULL: none does. Looks at each of them: not for requests. */

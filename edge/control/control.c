@@ -349,7 +349,7 @@ static void serve(struct control *c, int old_edge)
     c->rates.edge = str_from(c->settings->name);
     c->store = store_open(&c->loop, c->settings, &c->guard, &c->modules, &events);
     c->rates.store = c->store;
-    bans_use(&c->bans, c->store);
+    bans_use(&c->bans, c->store, c->settings->state_dir);
     c->health = health_open(&c->loop, c->settings, &c->guard, c->store);
     c->names = names_open(&c->loop, c->settings, c->store, &names_events);
     upgrade_init(c);

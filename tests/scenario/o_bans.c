@@ -9,6 +9,8 @@
 #include "harness/scene.h"
 #include "harness/verb.h"
 
+#include <sys/stat.h>
+
 #define BAD "127.0.0.9"
 #define OTHER "127.0.0.8"
 #define REFUSED "usher_client_connections_refused_total{reason=\"banned\"}"
@@ -140,6 +142,44 @@ SCENARIO(bans, are_known_after_a_start)
     cr_assert(all_are(&s, BAD, false));
     cr_assert(all_are(&s, OTHER, true));
     cr_assert_eq(scene_metric(&s, "usher_bans"), 3001);
+    scene_end(&s);
+}
+
+/* Stops the edge and starts it again, while Redis is away or not. */
+static void start_anew(struct scene *s)
+{
+    edge_stop(&s->edge);
+    edge_free(&s->edge);
+    scene_edge_start_unready(s);
+}
+
+SCENARIO(bans, are_kept_for_a_start_without_redis)
+{
+    static struct scene s;
+    struct origin *o = origin_start("one");
+
+    scene_start(&s, .without_edge = true);
+    s.options.flags[0] = "--state-dir";
+    s.options.flags[1] = kept_format("%s/state", s.dir);
+    cr_assert_eq(mkdir(s.options.flags[1], 0700), 0);
+    scene_edge_start(&s);
+    scene_host(&s, "a.test", o);
+    usher(&s, "ban 127.0.0.9");
+    usher(&s, "ban 127.0.0.8 --for 2s");
+    usher(&s, "ban 203.0.113.0/24 --for 10m");
+    await(all_are(&s, "127.0.0.1", true));
+    redis_kill(&s.redis);
+    start_anew(&s);
+    await(all_are(&s, "127.0.0.1", true)); /* from the copy */
+    cr_assert(all_are(&s, BAD, false));
+    await(all_are(&s, OTHER, true)); /* its moment has come */
+    cr_assert_eq(scene_metric(&s, "usher_bans"), 2);
+    redis_restart(&s.redis); /* empty: the host is set anew, the bans are not */
+    scene_host(&s, "a.test", o);
+    await(scene_metric(&s, "usher_bans") == 0);
+    await(all_are(&s, BAD, true));
+    start_anew(&s);
+    await(all_are(&s, BAD, true));
     scene_end(&s);
 }
 
