@@ -152,7 +152,7 @@ check-run: $(program_asan) $(if $(unit_src),$(BUILD)/asan/unit) $(if $(scenario_
 		$(program_tsan) $(if $(stress_src),$(BUILD)/tsan/stress) | bench-builds
 	@setup/tests $(filter-out $(program_asan) $(program_tsan),$^)
 
-bench-builds: $(BUILD)/bench/match $(BUILD)/bench/hooks
+bench-builds: $(BUILD)/bench/balance $(BUILD)/bench/match $(BUILD)/bench/hooks
 
 scenario stress: $(program_$(KIND))
 unit scenario stress: %: $(BUILD)/$(KIND)/%
@@ -172,9 +172,9 @@ format-check:
 
 bench: ## side by side with nginx, HAProxy and a bare relay
 	@setup/packages bench
-	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/bench/match $(BUILD)/bench/hooks
+	@$(MAKE) -j $(JOBS) $(BUILD)/usher $(BUILD)/bench/balance $(BUILD)/bench/match $(BUILD)/bench/hooks
 	@USHER_BIN=$(abspath $(BUILD)/usher) MATCH_BIN=$(abspath $(BUILD)/bench/match) \
-		HOOKS_BIN=$(abspath $(BUILD)/bench/hooks) bench/run
+		BALANCE_BIN=$(abspath $(BUILD)/bench/balance) HOOKS_BIN=$(abspath $(BUILD)/bench/hooks) bench/run
 
 new-module: ## a folder for a module of your own, N=hello, with code, README and tests that pass as they are
 	@setup/new-module '$(N)'
@@ -215,7 +215,7 @@ help: ## this list
 
 # hooks.c counts what is asked of the heap.
 $(BUILD)/bench/hooks: link_bench := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-$(BUILD)/bench/match $(BUILD)/bench/hooks: $(BUILD)/bench/%: bench/%.c $(BUILD)/release/libedge.a
+$(BUILD)/bench/balance $(BUILD)/bench/match $(BUILD)/bench/hooks: $(BUILD)/bench/%: bench/%.c $(BUILD)/release/libedge.a
 	@mkdir -p $(@D)
 	@echo "  CC  $<"
 	@$(CC) $(CFLAGS) -O2 $(DEPS_CFLAGS) -fno-lto $(link_bench) -o $@ $^ $(DEPS_LIBS) -lpthread -lm -ldl

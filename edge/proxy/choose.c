@@ -72,7 +72,11 @@ enum fault choose_endpoint(struct exchange *x)
         attempt_begin(x, &s->endpoints[s->schedule[0]]); /* alone, and nothing is known of it */
         return FAULT_NONE;
     }
-    e = pick(x, &refusal);
+    e = s->plain && x->retries.tried_count == 0
+            ? balance_next_plain(s, cursor(x), loop_now_ms(&x->w->loop))
+            : NULL;
+    if (e == NULL)
+        e = pick(x, &refusal);
     if (e == NULL)
         return FAULT_no_endpoint;
     attempt_begin(x, e);

@@ -112,10 +112,6 @@ static const struct endpoint *next_at_once(const struct balance_request *r)
     const struct endpoint *e;
     uint32_t at;
 
-    if (rota->count == 1) { /* without a look at the cursor: with many hosts it is far away */
-        e = place(r->service, 0);
-        return is_free(r, e) ? e : NULL;
-    }
     if (rota->count == 0)
         return NULL;
     at = cursor_place(r, rota);
@@ -146,6 +142,73 @@ static const struct endpoint *better_of_two(const struct balance_request *r)
     for (unsigned i = 0; i < DRAWS_MOST && (b == a || b == NULL); i++)
         b = drawn(r);
     return b != NULL && is_less_loaded(b, b->weight, a, a->weight) ? b : a;
+}
+
+/* Where nobody is out, without a look at those that are busier anyhow. */
+static const struct endpoint *least_at_once(const struct balance_request *r)
+{
+    const struct service *s = r->service;
+    const struct rota *rota = &s->rotas[ROTA_FIRST];
+    const struct endpoint *least = NULL;
+    uint32_t from;
+
+    if (s->policy.slow_start_ms > 0 || rota->count == 0)
+        return NULL;
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+
+        if (endpoint_weight(e) == 0 || endpoint_rota(s, e) != ROTA_FIRST)
+            continue;
+        if (!is_free(r, e))
+            return NULL;
+        if (least == NULL || is_less_loaded(e, e->weight, least, least->weight))
+            least = e;
+    }
+    from = cursor_place(r, rota);
+    for (uint32_t k = 0; k < rota->count && k < WALK_MOST; k++) {
+        uint32_t at = from + k < rota->count ? from + k : from + k - rota->count;
+        const struct endpoint *e = place(s, at);
+
+        if (is_less_loaded(least, least->weight, e, e->weight))
+            continue;
+        *r->cursor = at + 1;
+        return e;
+    }
+    return least;
+}
+
+/* Rendezvous: each endpoint draws a number for this hash, and the least has it. So a key moves only
+ * when its endpoint goes, or to one that is new. Shares are as the weights say when the number is one
+ * of an exponential distribution whose rate is the weight: this, divided by it. */
+static double hash_number(const struct balance_request *r, uint32_t i)
+{
+    uint64_t drawn_bits = mixed(r->service->prints[i].name ^ r->hash);
+
+    return -log(((double)(drawn_bits >> 11) + 0.5) * 0x1p-53);
+}
+
+/* With even weights the least number is that of the most bits. */
+static const struct endpoint *hashed_at_once(const struct balance_request *r)
+{
+    const struct service *s = r->service;
+    const struct endpoint *best = NULL;
+    double least = INFINITY;
+    uint64_t most = 0;
+
+    if (s->policy.hash_bound > 0 || s->policy.slow_start_ms > 0)
+        return NULL;
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        uint32_t weight = s->prints[i].weight;
+        uint64_t bits = s->even ? mixed(s->prints[i].name ^ r->hash) >> 11 : 0;
+        double number = s->even || weight == 0 ? 0 : hash_number(r, i) / weight;
+
+        if (weight == 0 || (s->even ? best != NULL && bits <= most : number >= least))
+            continue;
+        best = &s->endpoints[i];
+        most = bits;
+        least = number;
+    }
+    return best != NULL && is_free(r, best) ? best : NULL;
 }
 
 /* --- all of them looked at --- */
@@ -305,9 +368,6 @@ static bool is_at_bound(const struct balance_request *r, const struct view *v, u
                             bound * (all_active + 1) * v->weights[i];
 }
 
-/* Rendezvous: each endpoint draws a number for this hash, the best has it. So a key moves only when
- * its endpoint goes, or to one that is new; and shares are as the weights say: the number is one of
- * an exponential distribution whose rate is the weight. */
 static uint32_t by_hash(const struct balance_request *r, const struct view *v)
 {
     const struct service *s = r->service;
@@ -318,14 +378,13 @@ static uint32_t by_hash(const struct balance_request *r, const struct view *v)
     for (uint32_t i = 0; s->policy.hash_bound > 0 && i < s->endpoint_count; i++)
         all_active += v->weights[i] > 0 ? active(&s->endpoints[i]) : 0;
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
-        double drawn_number;
+        double number;
 
         if (v->weights[i] == 0 || is_at_bound(r, v, i, all_active))
             continue;
-        drawn_number = -log(((double)(mixed(s->prints[i] ^ r->hash) >> 11) + 0.5) * 0x1p-53);
-        drawn_number /= v->weights[i];
-        if (drawn_number < least) {
-            least = drawn_number;
+        number = hash_number(r, i) / v->weights[i];
+        if (number < least) {
+            least = number;
             best = i;
         }
     }
@@ -400,7 +459,7 @@ static bool find_considered(const struct balance_request *r, struct view *v)
         consider(v, 1u << ROTA_FIRST, ROTA_FIRST);
     else if (far > 0)
         consider(v, 1u << ROTA_FAR, ROTA_FAR);
-    else if (v->sums[ROTA_FIRST].healthy + v->sums[ROTA_FAR].healthy == 0)
+    else if (v->sums[ROTA_FIRST].healthy + v->sums[ROTA_FAR].healthy == 0 || r->tried_count > 0)
         consider(v, 1u << ROTA_BACKUP, ROTA_BACKUP);
     else
         consider(v, 0, ROTAS);
@@ -439,7 +498,7 @@ __attribute__((noinline)) static const struct endpoint *choose_among_all(
 uint64_t balance_sticky_id(const struct service *service, const struct endpoint *e)
 {
     uint64_t id =
-        mixed(service->prints[e - service->endpoints] + checksum(str_from(service->name)));
+        mixed(service->prints[e - service->endpoints].name + checksum(str_from(service->name)));
 
     return id != 0 ? id : 1;
 }
@@ -482,7 +541,10 @@ const struct endpoint *balance_choose(const struct balance_request *r,
         e = better_of_two(r);
         break;
     case BALANCE_LEAST_CONN:
+        e = least_at_once(r);
+        break;
     case BALANCE_HASH:
+        e = hashed_at_once(r);
         break;
     }
     return e != NULL ? e : choose_among_all(r, NULL, refusal);

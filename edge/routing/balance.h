@@ -31,6 +31,25 @@ struct balance_refusal {
 const struct endpoint *balance_choose(const struct balance_request *r,
                                       struct balance_refusal *refusal);
 
+/* Of a plain service, what nearly all requests come to. NULL: ask balance_choose. */
+static inline const struct endpoint *balance_next_plain(const struct service *s, uint32_t *cursor,
+                                                        uint64_t now_ms)
+{
+    uint32_t count = s->rotas[ROTA_FIRST].count, at = 0;
+    const struct endpoint *e;
+
+    if (count == 0)
+        return NULL;
+    if (count > 1) /* else without a look at the cursor: with many hosts it is far away */
+        at = *cursor < count ? *cursor : *cursor % count; /* it outlives longer rotas */
+    e = &s->endpoints[s->schedule[at]];
+    if (endpoint_is_out(e, now_ms) != PASSED_NOT)
+        return NULL;
+    if (count > 1)
+        *cursor = at + 1;
+    return e;
+}
+
 /* For each endpoint, why it is out for this request (PASSED_NOT: it may be chosen) and what weight it
  * has among those that are not, in any unit. True: so few are healthy that their health is not believed. */
 bool balance_explain(const struct balance_request *r, enum passed_over *out, uint64_t *weights);

@@ -132,20 +132,21 @@ static bool needs_prints(const struct service_policy *policy)
 
 size_t prints_bytes(const struct service_policy *policy, uint32_t count)
 {
-    return needs_prints(policy) ? part_rounded(count * sizeof(uint64_t)) : 0;
+    return needs_prints(policy) ? part_rounded(count * sizeof(struct endpoint_print)) : 0;
 }
 
 void lay_prints(struct service *service, char **rest)
 {
     char text[ENDPOINT_TEXT_SIZE];
-    uint64_t *prints;
+    struct endpoint_print *prints;
 
     if (!needs_prints(&service->policy))
         return;
     prints = part_room(rest, service->endpoint_count * sizeof(*prints));
     for (uint32_t i = 0; i < service->endpoint_count; i++)
-        prints[i] = checksum(str_from(endpoint_text(&service->endpoints[i], text)));
+        prints[i].name = checksum(str_from(endpoint_text(&service->endpoints[i], text)));
     service->prints = prints;
+    schedule_prints(service);
 }
 
 /* --- limits --- */

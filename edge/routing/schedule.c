@@ -111,6 +111,25 @@ static void find_near(struct service *s, struct str zone)
     s->has_near = near > 0 && far > 0;
 }
 
+void schedule_prints(struct service *s)
+{
+    struct endpoint_print *prints = (struct endpoint_print *)(uintptr_t)s->prints;
+    uint32_t weight = 0;
+
+    s->even = true;
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+        uint32_t own = endpoint_rota(s, e) == ROTA_FIRST ? endpoint_weight(e) : 0;
+
+        if (prints != NULL)
+            prints[i].weight = own;
+        if (own > 0 && weight > 0 && own != weight)
+            s->even = false;
+        if (own > 0)
+            weight = own;
+    }
+}
+
 void service_arrange(struct service *s, struct str zone)
 {
     struct turn *turns;
@@ -125,6 +144,8 @@ void service_arrange(struct service *s, struct str zone)
         if (endpoint_weight(e) > 0 && (e->options == NULL || !e->options->backup))
             s->lacks_others = false;
     }
+    s->plain = s->policy.balance == BALANCE_ROUND_ROBIN && s->policy.sticky.len == 0 &&
+               s->policy.slow_start_ms == 0;
     find_near(s, zone);
     if (s->schedule_count == 0)
         return;
@@ -135,4 +156,5 @@ void service_arrange(struct service *s, struct str zone)
     }
     CHECK(from == s->schedule_count);
     free(turns);
+    schedule_prints(s);
 }

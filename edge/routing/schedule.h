@@ -16,4 +16,7 @@ uint32_t schedule_count(const struct endpoint *endpoints, uint32_t count);
  * len 0: it is in none. Before the service is published. */
 void service_arrange(struct service *service, struct str zone);
 
+/* Fills in what prints say of the rota. */
+void schedule_prints(struct service *service);
+
 #endif

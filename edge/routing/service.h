@@ -98,6 +98,12 @@ struct rota {
     uint32_t from, count; /* places of the schedule */
 };
 
+/* For hashes and cookies, side by side. */
+struct endpoint_print {
+    uint64_t name;   /* its name's */
+    uint32_t weight; /* in ROTA_FIRST; else 0 */
+};
+
 struct service {
     struct object object;          /* first; slot only for named services */
     char name[NAME_MAX_BYTES + 1]; /* "" for an unnamed one */
@@ -113,10 +119,12 @@ struct service {
      * occur. */
     const uint16_t *schedule;
     struct rota rotas[ROTAS];
-    const uint64_t *prints; /* of each endpoint's name; NULL: nobody needs to know */
-    bool has_near;          /* some are in this edge's zone, and some are not */
-    bool lacks_others;      /* all that take requests are backups */
-    bool counts_active;     /* endpoint_state.active is kept */
+    const struct endpoint_print *prints; /* endpoint by endpoint; NULL: nobody needs them */
+    bool has_near;                       /* some are in this edge's zone, and some are not */
+    bool lacks_others;                   /* all that take requests are backups */
+    bool even;                           /* of ROTA_FIRST, all have the same weight */
+    bool plain;         /* by turns, and nothing else is to be looked at: balance_next_plain */
+    bool counts_active; /* endpoint_state.active is kept */
 };
 
 /* Does it take new requests at all? */

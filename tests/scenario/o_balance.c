@@ -411,8 +411,9 @@ SCENARIO(balance, a_websocket_sticks_too_and_faults_set_no_cookie)
     r = client_read(c);
     expect_status(r, 101);
     cr_assert_not_null(cookie_of(&r));
+    cr_assert_eq(active(&s, o[0]), 1, "a tunnel is under way as long as it is open");
     client_close(c);
-    await(scene_metric(&s, "usher_tunnels") == 0);
+    await(scene_metric(&s, "usher_tunnels") == 0 && active(&s, o[0]) == 0);
     scene_redis(&s, "DEL usher:endpoints:web");
     scene_redis(&s, "HSET usher:endpoints:web %s 100", origin_refusing());
     scene_live(&s);
@@ -509,6 +510,30 @@ SCENARIO(balance, what_is_new_in_a_service_starts_slowly_and_what_starts_with_it
     for (unsigned i = 0; i < 30; i++)
         expect_status(ask(c, "/", ""), 200);
     cr_assert_eq(origin_requests(o[2]) - before, 10);
+    scene_end(&s);
+}
+
+SCENARIO(balance, when_checks_fail_clients_that_stuck_and_all_others_go_to_the_backup)
+{
+    static struct scene s;
+    struct origin *o[2];
+    const char *cookie;
+    struct response r;
+    struct client *c;
+
+    scene_start(&s, .workers = 2);
+    begin(&s, o, 2);
+    scene_redis(&s, "HSET usher:endpoints:web %s '100 backup'", origin_at(o[1]));
+    policy(&s, "sticky srv health tcp health_interval 100ms health_fall 1 health_rise 1");
+    c = scene_open(&s);
+    r = ask(c, "/", "");
+    cr_assert_str_eq(r.text, "one");
+    cookie = cookie_of(&r);
+    origin_stop(o[0]);
+    await((r = ask(c, "/", cookie)).status == 200);
+    cr_assert_str_eq(r.text, "two");
+    cr_assert_not_null(cookie_of(&r));
+    expect_only(&s, "two");
     scene_end(&s);
 }
 

@@ -156,6 +156,31 @@ Test(balance, lots_keep_to_weights_when_some_are_out)
     end(&w);
 }
 
+Test(balance, what_is_plain_is_chosen_alike_in_short)
+{
+    struct world w;
+
+    begin(&w, 3);
+    w.endpoints[1].weight = 200;
+    compile(&w);
+    cr_expect(w.service->plain);
+    for (unsigned n = 0; n < 40; n++) {
+        uint32_t cursor = w.cursor;
+        const struct endpoint *e = balance_next_plain(w.service, &cursor, NOW);
+
+        cr_expect_eq(choose(&w), e - w.service->endpoints);
+        cr_expect_eq(cursor, w.cursor);
+    }
+    set_down(&w, 1, true);
+    w.cursor = 2; /* of b a c b */
+    cr_expect_not_null(balance_next_plain(w.service, &w.cursor, NOW));
+    cr_expect_null(balance_next_plain(w.service, &w.cursor, NOW));
+    w.policy.slow_start_ms = 1;
+    compile(&w);
+    cr_expect_not(w.service->plain);
+    end(&w);
+}
+
 /* --- load --- */
 
 Test(balance, of_two_the_less_loaded_has_it)
@@ -397,6 +422,22 @@ Test(balance, backups_are_for_when_no_other_is_available)
         set_down(&w, 0, true);
         expect_shares(&w, 2000, 6, SHARES(0, 0, 1, 1));
     }
+    end(&w);
+}
+
+Test(balance, a_backup_is_there_for_what_all_others_failed)
+{
+    struct world w;
+
+    begin(&w, 3);
+    w.options[2].backup = true;
+    compile(&w);
+    w.request.tried =
+        (const struct endpoint *[]){ &w.service->endpoints[0], &w.service->endpoints[1] };
+    w.request.tried_count = 1;
+    cr_expect_eq(choose(&w), 1);
+    w.request.tried_count = 2;
+    cr_expect_eq(choose(&w), 2);
     end(&w);
 }
 
