@@ -10,7 +10,7 @@
  *   /small 100 bytes; /4k, /16k, /64k, /256k, /1m: that many; /html8k, /html64k: a page with text in it, alike to
  *   a compressor; /head: the request's head, sent back
  * NAME (default: origin) is the response's Origin field. Requests may be pipelined.
- * "Connection: close" is obeyed.
+ * "Connection: close" is obeyed. A WebSocket is opened where one is asked for, and sends back what comes.
  */
 #include "loopback.h"
 
@@ -37,6 +37,7 @@ struct answer {
 struct client {
     int fd;
     bool close_after, hung_up, closed;
+    bool tunnel;   /* nothing is parsed any more */
     size_t filled; /* of `in` */
     const char *out;
     size_t out_size; /* of what is still to be sent */
@@ -152,6 +153,11 @@ static void close_client(struct origin *o, struct client *c)
     o->closed = c;
 }
 
+/* To the key of RFC 6455 1.3, which is the only one that is sent here. */
+static const char upgraded[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                               "Connection: Upgrade\r\n"
+                               "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
 /* The answer to one head. What is made for one request is owned by the client until it is sent. */
 static void choose(struct origin *o, struct client *c, const char *head, size_t size)
 {
@@ -164,6 +170,12 @@ static void choose(struct origin *o, struct client *c, const char *head, size_t 
             c->out_size = answers[i].size;
             return;
         }
+    }
+    if (memmem(head, size, "pgrade: websocket\r\n", 19)) {
+        c->tunnel = true;
+        c->out = upgraded;
+        c->out_size = sizeof(upgraded) - 1;
+        return;
     }
     bool echo = size > 10 && !memcmp(head, "GET /head ", 10);
     c->own = make(echo ? "200 OK" : "404 Not Found", o->name, echo ? size : 0, false, &c->out_size);
@@ -195,12 +207,27 @@ static bool send_out(struct origin *o, struct client *c)
     return true;
 }
 
+/* What came goes back. */
+static bool send_back(struct origin *o, struct client *c)
+{
+    if (c->out_size || !c->filled)
+        return true;
+    c->own = malloc(c->filled);
+    if (!c->own)
+        loopback_die("origin: no memory");
+    memcpy(c->own, c->in, c->filled);
+    c->out = c->own;
+    c->out_size = c->filled;
+    c->filled = 0;
+    return send_out(o, c);
+}
+
 /* Answers the whole heads in `in`, one after the other while the socket takes the answers. */
 static bool answer_all(struct origin *o, struct client *c)
 {
     size_t done = 0;
 
-    while (!c->out_size && done < c->filled) {
+    while (!c->tunnel && !c->out_size && done < c->filled) {
         const char *head = c->in + done;
         const char *end = memmem(head, c->filled - done, "\r\n\r\n", 4);
         if (!end)
@@ -214,7 +241,7 @@ static bool answer_all(struct origin *o, struct client *c)
     c->filled -= done;
     if (done)
         memmove(c->in, c->in + done, c->filled);
-    return true;
+    return c->tunnel ? send_back(o, c) : true;
 }
 
 /* Reads and answers until the socket is empty, or full with an answer. A short read has emptied it,
