@@ -36,8 +36,9 @@ struct walk {
     struct defaults *defaults;
     const struct action *action;
     const struct route *route;
-    struct service *service; /* a named one */
-    bool raw;                /* the path goes on as the client wrote it */
+    struct service *service;
+    const struct service *balanced; /* service, or the unnamed one */ /* a named one */
+    bool raw; /* the path goes on as the client wrote it */
 };
 
 /* --- how it ends --- */
@@ -414,6 +415,7 @@ static void find_endpoints(struct walk *w, struct service *service)
     struct str zone = str_from(w->source->settings->zone);
 
     q.path = w->e->normal_path;
+    w->balanced = service;
     if (service == w->service)
         service_arrange(service, zone);
     if (!explain_endpoints(w->e, w->source, service, &q))
@@ -594,6 +596,11 @@ static void go(struct walk *w, const struct explain_request *request)
         return;
     find_timeout(w);
     explain_message_sent(&w->message, w->e, w->source->settings, w->route, w->raw);
+    for (uint32_t i = 0; w->e->fault == FAULT_NONE && i < w->balanced->endpoint_count; i++)
+        if (endpoint_speaks_fastcgi(&w->balanced->endpoints[i])) {
+            explain_message_script(&w->message, w->e, &w->balanced->endpoints[i], w->route, w->raw);
+            break;
+        }
 }
 
 void explain(struct explanation *e, const struct explain_source *source,

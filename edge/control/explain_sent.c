@@ -14,6 +14,7 @@
 #include "control/explain_records.h"
 #include "http/forwarded.h"
 #include "http/framing.h"
+#include "http/cgi.h"
 #include "http/serializer.h"
 #include "routing/rewrite.h"
 
@@ -265,6 +266,13 @@ static void add_difference(struct explanation *e, struct str head, struct str ot
         }
 }
 
+static void end_with(struct explanation *e, enum fault fault)
+{
+    e->fault = fault;
+    e->status = fault_row(fault)->status;
+    e->ends = str_from(fault_row(fault)->sentence);
+}
+
 void explain_message_sent(struct explain_message *m, struct explanation *e,
                           const struct settings *settings, const struct route *route, bool raw)
 {
@@ -299,9 +307,29 @@ void explain_message_sent(struct explain_message *m, struct explanation *e,
         add_difference(e, came, sent, false);
         add_difference(e, sent, came, true);
     } else {
-        e->fault = FAULT_head_too_large;
-        e->status = fault_row(FAULT_head_too_large)->status;
-        e->ends = str_from(fault_row(FAULT_head_too_large)->sentence);
+        end_with(e, FAULT_head_too_large);
     }
     free(to);
+}
+
+void explain_message_script(struct explain_message *m, struct explanation *e,
+                            const struct endpoint *to, const struct route *route, bool raw)
+{
+    const struct endpoint_options *o = to->options;
+    struct cgi_scripts scripts = { .root = o->root, .index = o->index, .path_info = o->path_info };
+    struct str path = path_sent(m, e, route, raw);
+    char *scratch = arena_alloc(&e->arena, path.len + o->index.len + 2);
+    struct cgi_script script;
+
+    if (scripts.root.len == 1) /* "/" */
+        scripts.root.len = 0;
+    if (cgi_climbs(m->target.path) || !cgi_script_of(path, &scripts, scratch, &script)) {
+        e->sent_target = STR("");
+        end_with(e, FAULT_bad_request);
+        return;
+    }
+    e->sent_target = explain_print(
+        e, "FastCGI %s SCRIPT_FILENAME=" STR_FMT STR_FMT "%s" STR_FMT,
+        parser_method_name(m->head.method).ptr, STR_ARG(scripts.root), STR_ARG(script.name),
+        script.path_info.len > 0 ? " PATH_INFO=" : "", STR_ARG(script.path_info));
 }

@@ -37,5 +37,8 @@ struct str explain_message_location(struct explain_message *m, struct explanatio
 /* What the endpoint gets: the request line, and how its head differs from the one that came. */
 void explain_message_sent(struct explain_message *m, struct explanation *e,
                           const struct settings *settings, const struct route *route, bool raw);
+/* Where that is an endpoint of FastCGI: the script that runs, in place of the request line. */
+void explain_message_script(struct explain_message *m, struct explanation *e,
+                            const struct endpoint *to, const struct route *route, bool raw);
 
 #endif

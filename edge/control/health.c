@@ -104,6 +104,11 @@ static bool find_place(const struct health_target *t, struct health_place *place
     return true;
 }
 
+static bool has_failed(const struct name_state *name)
+{
+    return atomic_load_explicit(&name->failed, memory_order_acquire);
+}
+
 static bool is_allowed(const struct guard *guard, const struct health_place *place)
 {
     return (place->unix_path.ptr != NULL ? guard_judge_unix(guard, place->unix_path)
@@ -117,7 +122,9 @@ static void check_now(struct health_target *t)
     struct health_place place;
 
     t->began_ms = loop_now_ms(h->loop);
-    if (!find_place(t, &place))
+    if (!find_place(t, &place) && !has_failed(t->endpoint->options->resolved))
+        check_in(t, AGAIN_MS); /* it is being asked for */
+    else if (place.at.any.sa_family == AF_UNSPEC)
         take_result(t, false, "its name has no address");
     else if (!is_allowed(h->guard, &place))
         take_result(t, false, "its place is forbidden");

@@ -36,4 +36,9 @@ static inline bool endpoint_is_named(const struct endpoint *e)
     return e->address.any.sa_family == AF_UNSPEC;
 }
 
+static inline bool endpoint_speaks_fastcgi(const struct endpoint *e)
+{
+    return e->options != NULL && e->options->protocol == PROTOCOL_FASTCGI;
+}
+
 #endif

@@ -6,6 +6,7 @@
  * Not here: real PHP (q_php.c); what parameters there are, one by one (tests/unit/http/test_cgi.c). */
 #include "harness/responder.h"
 #include "harness/scene.h"
+#include "harness/verb.h"
 
 #include <stdatomic.h>
 #include <unistd.h>
@@ -268,6 +269,14 @@ static void end_with(struct responder_conn *c, const struct responder_request *r
     responder_end(c, 0, *(unsigned *)arg);
 }
 
+static void wait_at_gate(struct responder_conn *c, const struct responder_request *r, void *arg)
+{
+    (void)r;
+    gate_wait(arg);
+    responder_say(c, "A: b\r\n\r\nhello");
+    responder_end(c, 0, 0);
+}
+
 SCENARIO(fastcgi, records_that_nobody_asked_for_end_the_request)
 {
     static struct scene s;
@@ -500,6 +509,81 @@ SCENARIO(fastcgi, a_wrong_record_is_told)
     expect_param(r, "DOCUMENT_ROOT", "/srv/app");
     scene_redis(&s, "SET usher:host:a.test 'fcgi://%s root=/srv/../etc'", responder_at(r));
     await(has(scene_redis(&s, "HGET usher:errors usher:host:a.test"), "an absolute path without"));
+    expect_get(&s, "a.test", "/", 200, NULL);
+    scene_end(&s);
+}
+
+SCENARIO(fastcgi, explain_tells_the_script)
+{
+    static struct scene s;
+    struct responder *r = begin(&s, OPTIONS " path_info");
+    struct verb_said v = verb_run(&s, "explain", "http://a.test/a%20b.php/c?x=1", NULL);
+
+    cr_assert_eq(v.code, 0, "%s%s", v.out, v.err);
+    cr_assert(has(v.out, kept_format("to fcgi://%s " OPTIONS " path_info", responder_at(r))), "%s",
+              v.out);
+    cr_assert(has(v.out, "FastCGI GET SCRIPT_FILENAME=/srv/app/a b.php PATH_INFO=/c"), "%s", v.out);
+    v = verb_run(&s, "explain", "http://a.test/a%2fb.php", NULL);
+    cr_assert(has(v.out, "bad_request"), "%s", v.out);
+    scene_end(&s);
+}
+
+SCENARIO(fastcgi, a_responder_that_is_busy_is_left_for_another)
+{
+    static struct scene s;
+    struct responder *busy = begin(&s, OPTIONS), *free_one = responder_start("127.0.0.1:0");
+    unsigned overloaded = 2;
+
+    responder_script(busy, end_with, &overloaded);
+    scene_redis(&s, "HSET usher:endpoints:php fcgi://%s " OPTIONS " fcgi://%s " OPTIONS,
+                responder_at(busy), responder_at(free_one));
+    scene_redis(&s, "SET usher:host:a.test service:php");
+    scene_live(&s);
+    for (unsigned i = 0; i < 6; i++)
+        expect_get(&s, "a.test", "/", 200, NULL);
+    cr_assert_eq(responder_requests(free_one), 6);
+    cr_assert_gt(responder_requests(busy), 0);
+    scene_end(&s);
+}
+
+SCENARIO(fastcgi, no_more_than_max_conns_are_under_way)
+{
+    enum { CLIENTS = 6 };
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
+    struct responder *r = begin(&s, OPTIONS);
+    struct client *c[CLIENTS];
+
+    responder_script(r, wait_at_gate, &gate);
+    scene_redis(&s, "HSET usher:endpoints:php fcgi://%s '" OPTIONS " max_conns=2'",
+                responder_at(r));
+    scene_redis(&s, "SET usher:host:a.test service:php");
+    scene_live(&s);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        c[i] = scene_open(&s);
+        client_send(c[i], "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    }
+    await(gate_waiting(&gate) == 2);
+    stays(responder_open(r) <= 2, 100);
+    gate_open(&gate);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        cr_assert_str_eq(client_read(c[i]).text, "hello");
+    cr_assert_eq(responder_requests(r), CLIENTS);
+    scene_end(&s);
+}
+
+SCENARIO(fastcgi, checks_of_health_open_a_connection_and_no_more)
+{
+    static struct scene s;
+    struct responder *r = begin(&s, OPTIONS);
+
+    scene_redis(&s, "HSET usher:endpoints:php fcgi://%s " OPTIONS, responder_at(r));
+    scene_redis(&s, "HSET usher:service:php health_path /ping health_interval 100ms");
+    scene_redis(&s, "SET usher:host:a.test service:php");
+    scene_live(&s);
+    expect_get(&s, "a.test", "/", 200, NULL); /* who is never asked for is not checked */
+    await(responder_connections(r) >= 4);
+    cr_assert_eq(responder_requests(r), 1);
     expect_get(&s, "a.test", "/", 200, NULL);
     scene_end(&s);
 }

@@ -260,6 +260,25 @@ SCENARIO(names, the_system_resolves_where_nobody_else_is_named)
     end(&s);
 }
 
+SCENARIO(names, are_checked_at_the_addresses_they_have)
+{
+    static struct scene s;
+
+    begin(&s, 1, NULL, NULL);
+    dns_server_say(dns, NAME, 3600, "127.1.1.1");
+    scene_redis(&s, "HSET usher:endpoints:app " NAME ":%u 100 [::1]:%u 100", places_port(places),
+                places_port(places));
+    scene_redis(&s, "HSET usher:service:app health_path / health_interval 100ms health_fall 1");
+    scene_redis(&s, "SET usher:host:a.test service:app");
+    scene_live(&s);
+    scene_get(&s, "a.test", "/");
+    await(scene_logged(&s, "[::1]") > 0); /* that one is down, the name is not */
+    for (unsigned i = 0; i < 6; i++)
+        expect_get(&s, "a.test", "/", 200, "127.1.1.1");
+    cr_assert(!has(process_log(&s.edge.process), "its name has no address"));
+    end(&s);
+}
+
 SCENARIO(names, fastcgi_endpoints_have_names_too)
 {
     static struct scene s;

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -123,6 +124,21 @@ SCENARIO(unix_sockets, are_only_where_the_edge_is_told_they_may_be)
     expect_refused(&s, kept_format("fcgi://unix:%s", "/run/php.sock"), "expected root=");
     scene_host(&s, "a.test", o);
     await(scene_redis(&s, "HGET usher:errors usher:host:a.test") == NULL);
+    scene_end(&s);
+}
+
+SCENARIO(unix_sockets, are_checked_like_any)
+{
+    static struct scene s;
+    struct origin *o = begin(&s);
+
+    scene_redis(&s, "HSET usher:endpoints:app %s 100", origin_at(o));
+    scene_redis(&s, "HSET usher:service:app health_path /ping health_interval 100ms");
+    scene_redis(&s, "SET usher:host:a.test service:app");
+    scene_live(&s);
+    expect_get(&s, "a.test", "/", 200, "one");
+    await(origin_requests(o) >= 3 && strcmp(origin_last(o)->target, "/ping") == 0);
+    expect_get(&s, "a.test", "/", 200, "one");
     scene_end(&s);
 }
 
