@@ -144,6 +144,30 @@ SCENARIO(forwarders, rules_and_splits_go_by_the_client)
     scene_end(&s);
 }
 
+SCENARIO(forwarders, a_hash_is_of_the_client)
+{
+    static struct scene s;
+    struct client *c;
+    unsigned two = 0;
+
+    begin(&s, NULL, NULL);
+    scene_endpoint(&s, "web", origin_start("one"));
+    scene_endpoint(&s, "web", origin_start("two"));
+    scene_redis(&s, "HSET usher:service:web balance hash");
+    scene_redis(&s, "SET usher:host:c.test service:web");
+    scene_live(&s);
+    c = from(&s, FORWARDER);
+    for (unsigned i = 0; i < 64; i++) {
+        const char *fields = kept_format("X-Forwarded-For: 198.51.100.%u\r\n", i);
+        const char *first = ask(c, "c.test", fields).text;
+
+        two += !strcmp(first, "two");
+        cr_assert_str_eq(ask(c, "c.test", fields).text, first, "it stays");
+    }
+    cr_assert(two > 8 && two < 56, "%u of 64", two);
+    scene_end(&s);
+}
+
 SCENARIO(forwarders, a_tenants_lists_are_about_the_client)
 {
     static struct scene s;
