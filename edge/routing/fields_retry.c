@@ -36,9 +36,7 @@ bool parse_service_retries(struct str text, struct record_fields *fields, const 
 
 bool parse_service_retry_on(struct str text, struct record_fields *fields, const char **expected)
 {
-    static const char *const words[] = {
-        "none", "connect", "closed", "timeout", "502", "503", "504"
-    };
+    static const char *const words[] = { "none", "connect", "closed", "502", "503", "504" };
     uint8_t on = 0;
     struct str word;
 

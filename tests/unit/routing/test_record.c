@@ -442,3 +442,58 @@ Test(record, names)
     cr_expect_not(record_name_is_right(FAMILY_endpoints, STR("a:b"), &expected));
     cr_expect_not(record_name_is_right(FAMILY_tenant, str_from(label), &expected));
 }
+
+/* What is said of retries, alone and together. */
+static unsigned retry_on_said(const char *text)
+{
+    struct value_field f[] = { { STR("retry_on"), str_from(text) } };
+    struct value value = hash_of(f, 1);
+    struct record_fields fields;
+    struct record_error error;
+    unsigned on = record_decode(NULL, FAMILY_service, STR("web"), &value, &fields, &error)
+                      ? retry_on_of(&fields.policy.retry)
+                      : 0;
+
+    record_fields_free(&fields);
+    return on;
+}
+
+Test(record, words_of_retry_on)
+{
+    cr_expect_eq(retry_on_said("none"), RETRY_ON_NONE);
+    cr_expect_eq(retry_on_said("connect"), RETRY_ON_CONNECT);
+    cr_expect_eq(retry_on_said(" closed "), RETRY_ON_CLOSED);
+    cr_expect_eq(retry_on_said("502"), RETRY_ON_502);
+    cr_expect_eq(retry_on_said("503"), RETRY_ON_503);
+    cr_expect_eq(retry_on_said("504 502"), RETRY_ON_504 | RETRY_ON_502);
+    cr_expect_eq(retry_on_said(""), 0);
+    cr_expect_eq(retry_on_said("none connect"), 0);
+    cr_expect_eq(retry_on_said("timeout"), 0);
+}
+
+static uint32_t latency_said(const char *text, bool times)
+{
+    struct value_field f[] = { { STR("outlier_latency"), str_from(text) } };
+    struct value value = hash_of(f, 1);
+    struct record_fields fields;
+    struct record_error error;
+    bool good = record_decode(NULL, FAMILY_service, STR("web"), &value, &fields, &error);
+    struct outlier_policy policy = fields.policy.outlier;
+
+    record_fields_free(&fields);
+    return !good ? 0 : times ? policy.latency_percent : policy.latency_ms;
+}
+
+Test(record, latency_is_a_time_or_some_times_the_others)
+{
+    cr_expect_eq(latency_said("500ms", false), 500);
+    cr_expect_eq(latency_said("3x", true), 300);
+    cr_expect_eq(latency_said("2.5x", true), 250);
+    cr_expect_eq(latency_said("100x", true), 10000);
+    for (unsigned i = 0; i < 7; i++) {
+        static const char *const wrong[] = { "x", "1x", "101x", "2.x", "2.55x", "3", "none" };
+
+        cr_expect_eq(latency_said(wrong[i], true) + latency_said(wrong[i], false), 0, "%s",
+                     wrong[i]);
+    }
+}
