@@ -41,8 +41,10 @@ static const struct row board_rows[] = {
       BOARD(upstream_connects) },
     { "usher_upstream_reuses_total", "counter", "Requests sent over a kept connection.",
       BOARD(upstream_reuses) },
-    { "usher_retries_refused_total", "counter", "Retries beyond the budget of retries.",
+    { "usher_retries_refused_total", "counter", "Retries and hedges beyond the budget of retries.",
       BOARD(retries_refused) },
+    { "usher_hedges_won_total", "counter",
+      "Requests whose second attempt was the first to be answered.", BOARD(hedges_won) },
     { "usher_breakers_opened_total", "counter", "Times that a service was found failing (breaker).",
       BOARD(breakers_opened) },
     { "usher_regexes_given_up_total", "counter",
@@ -195,7 +197,7 @@ static void write_tunnels(const struct counters *sum, struct buf *to)
 static void write_workers(const struct metrics *m, struct buf *to)
 {
     static const char *const ends[] = { "answered", "failed", "cut", "refused" };
-    static const char *const retries[] = { "no", "stale", "connect", "closed", "gateway" };
+    static const char *const retries[] = { "no", "stale", "connect", "closed", "gateway", "hedge" };
     static const char *const refusals[] = { "banned", "proxy_header", "proxy_timeout" };
     const struct counters *sum = &m->sum;
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "proxy/hedge.h"
 #include "proxy/outlier.h"
 #include "proxy/retry.h"
 #include "proxy/worker_state.h"
@@ -29,6 +30,8 @@ static __attribute__((noinline)) void watch(struct exchange *x)
     if (x->retries.tried_count > 0)
         return;
     x->retries.begun_ms = loop_now_ms(&x->w->loop);
+    if (x->service != NULL && x->service->policy.hedge_ms > 0 && x->hedge == NULL)
+        hedge_begin(x);
     retry_count_request(x);
 }
 
@@ -46,11 +49,17 @@ void attempt_begin(struct exchange *x, const struct endpoint *e)
 
 bool attempt_answered(struct exchange *x)
 {
+    if (x->attempt.status != 0) /* of another exchange's attempt, which has told already */
+        return true;
     x->attempt.status = x->response.status;
     outlier_answered(x);
     if (x->balanced->policy.health != NULL)
         health_heard(x->endpoint->state, loop_now_ms(&x->w->loop));
-    return retry_on_status(x->attempt.status) == 0 || !retry_instead(x);
+    if (retry_on_status(x->attempt.status) != 0 && retry_instead(x))
+        return false;
+    if (x->hedge != NULL)
+        hedge_over(x);
+    return true;
 }
 
 /* --- the breaker of its service --- */

@@ -57,6 +57,7 @@ struct counters {
     counter upstreams_idle, upstreams_busy; /* busy includes those being connected */
     counter upstream_connects, upstream_reuses;
     counter retries[RETRY_REASONS];
+    counter hedges_won;
     counter retries_refused; /* beyond the budget */
     counter ejections[OUTLIER_REASONS];
     counter breakers_opened;

@@ -18,6 +18,7 @@
 #include "proxy/choose.h"
 #include "proxy/client_address.h"
 #include "proxy/exchange_steps.h"
+#include "proxy/hedge.h"
 #include "proxy/limits.h"
 #include "proxy/match.h"
 #include "proxy/module_run.h"
@@ -150,7 +151,7 @@ static void recycle(struct exchange *x)
     x->unrouted = x->request_whole = x->response_begun = x->logged_later = false;
     x->stream_timeout_ms = 0;
     x->retries.tried_count = x->retries.stale_count = 0;
-    x->retries.sent = false;
+    x->retries.sent = x->retries.hedged = false;
     x->retries.fault = FAULT_NONE;
     x->client_paused = x->upstream_paused = false;
     x->request_framing = x->response_framing = FRAMED_AS_READ;
@@ -178,6 +179,8 @@ static void take_fault(struct exchange *x, enum fault fault)
         counter_add(&x->w->counters->faults[fault], 1);
     access_line_fault(x);
     queue_leave(x);
+    if (x->hedge != NULL)
+        hedge_over(x);
     if (attempt_is_on(x))
         attempt_over(x, fault);
     if (x->upstream == NULL)
@@ -386,7 +389,7 @@ static enum verdict connect_upstream(struct exchange *x)
     else
         bucket = locate_bucket(x, &fault);
     if (bucket == NULL)
-        return fault != FAULT_NONE ? fail(x, fault) : WAIT;
+        return fault == FAULT_NONE ? WAIT : retry(x, fault, false) ? MORE : fail(x, fault);
     if (x->attempt.place != NULL)
         u = queue_connect(x, bucket, &fault);
     /* After a stale one, another pooled one may be stale as well. */

@@ -16,6 +16,7 @@ struct exchange;
 struct upstream;
 struct tunnel;
 struct module_run;
+struct hedge;
 struct limits_hold;
 struct pace;
 struct places;
@@ -75,6 +76,7 @@ struct retries {
     const struct endpoint *tried[RETRY_TRIED_MOST]; /* of x->balanced: not to be chosen again */
     uint8_t tried_count;
     uint8_t stale_count; /* connections that were stale */
+    bool hedged;         /* and one attempt more, beside the first */
     bool sent;           /* one of their endpoints may have got something of the request */
     enum fault fault;    /* of the last of them */
     uint64_t begun_ms;   /* the first attempt */
@@ -146,8 +148,9 @@ struct exchange {
     struct attempt attempt;
     struct queue_wait *wait; /* in STEP_QUEUE; NULL */
     struct retries retries;
-    bool trial;       /* of a half-open breaker: the attempt that is about to begin */
-    bool sets_cookie; /* with the response: its client sticks to that endpoint from now on */
+    struct hedge *hedge; /* it may have, or has, a second attempt beside the first; NULL */
+    bool trial;          /* of a half-open breaker: the attempt that is about to begin */
+    bool sets_cookie;    /* with the response: its client sticks to that endpoint from now on */
     struct locating locating;
     struct upstream *upstream;  /* owns until given back to the pool */
     struct module_run *modules; /* NULL: it has none */

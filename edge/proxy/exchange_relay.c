@@ -10,6 +10,7 @@
 #include "proxy/access_line.h"
 #include "proxy/attempt.h"
 #include "proxy/exchange_steps.h"
+#include "proxy/hedge.h"
 #include "proxy/limits.h"
 #include "proxy/module_run.h"
 #include "proxy/pace.h"
@@ -142,6 +143,8 @@ static void lose_client(struct exchange *x)
 
 void exchange_on_interim_head(struct exchange *x)
 {
+    if (x->hedge != NULL)
+        hedge_over(x);
     x->client->send_head(x->session, &x->response, true);
     x->client->flush(x->session); /* if it failed, the final head will find out */
 }

@@ -10,6 +10,7 @@
 #include "proxy/attempt.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/locate.h"
+#include "proxy/hedge.h"
 #include "proxy/match.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_state.h"
@@ -88,6 +89,22 @@ static enum retry_reason reason_of(const struct exchange *x, enum fault fault, b
     return retry_reason(&facts);
 }
 
+bool retry_may_hedge(struct exchange *x)
+{
+    uint64_t now = loop_now_ms(&x->w->loop);
+
+    if (x->retries.tried_count + 1 >= RETRY_TRIED_MOST || retry_time_left(x) == 0 ||
+        !has_another(x))
+        return false;
+    if (!retry_budget_take(budget_of(x), now, retry_budget_of(&x->balanced->policy.retry))) {
+        counter_add(&x->w->counters->retries_refused, 1);
+        return false;
+    }
+    counter_add(&x->w->counters->retries[RETRY_HEDGE], 1);
+    x->retries.hedged = true;
+    return true;
+}
+
 /* The attempt at hand is over, and its endpoint is not asked again. */
 static void go_elsewhere(struct exchange *x, enum fault fault, enum retry_reason reason)
 {
@@ -123,6 +140,8 @@ bool retry(struct exchange *x, enum fault fault, bool stale)
         }
         return true;
     }
+    if (x->hedge != NULL && hedge_goes_on(x, fault))
+        return true;
     if (reason == RETRY_NO || !may_go_elsewhere(x)) {
         attempt_over(x, fault);
         return false;
@@ -133,7 +152,13 @@ bool retry(struct exchange *x, enum fault fault, bool stale)
 
 bool retry_instead(struct exchange *x)
 {
-    if (reason_of(x, FAULT_NONE, false) == RETRY_NO || !may_go_elsewhere(x))
+    if (reason_of(x, FAULT_NONE, false) == RETRY_NO)
+        return false;
+    if (hedge_is_rival(x))
+        return hedge_declines(x);
+    if (x->hedge != NULL && hedge_goes_on(x, FAULT_NONE))
+        return true;
+    if (!may_go_elsewhere(x))
         return false;
     upstream_close(x->upstream);
     x->upstream = NULL;

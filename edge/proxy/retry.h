@@ -13,6 +13,9 @@ bool retry(struct exchange *x, enum fault fault, bool stale);
  * closed, and the request has gone on elsewhere. */
 bool retry_instead(struct exchange *x);
 
+/* May a second attempt be made beside the first? If so, it is a part of the budget. */
+bool retry_may_hedge(struct exchange *x);
+
 /* A request more that retries may be a share of. */
 void retry_count_request(struct exchange *x);
 
@@ -21,7 +24,9 @@ uint32_t retry_time_left(const struct exchange *x);
 
 static inline unsigned retry_attempts(const struct exchange *x)
 {
-    return x->endpoint == NULL ? 0 : 1u + x->retries.tried_count + x->retries.stale_count;
+    return x->endpoint == NULL
+               ? 0
+               : 1u + x->retries.tried_count + x->retries.stale_count + x->retries.hedged;
 }
 
 #endif

@@ -342,6 +342,13 @@ void upstream_begin(struct upstream *u, struct exchange *x)
     u->protocol->begin(u, x);
 }
 
+void upstream_move(struct upstream *u, struct exchange *x)
+{
+    u->exchange = x;
+    u->parser.head = &x->response;
+    u->piece = x->pace != NULL ? pace_piece(x) : 0;
+}
+
 bool upstream_is_connected(const struct upstream *u)
 {
     return u->state == UPSTREAM_HEAD;

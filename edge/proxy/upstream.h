@@ -66,6 +66,8 @@ void upstream_take_place(struct upstream *u, struct places *place);
 
 /* Begins an exchange on an idle or just connected upstream. */
 void upstream_begin(struct upstream *u, struct exchange *x);
+/* Its response's head has been read, and copied to x->response: the rest of it is another exchange's. */
+void upstream_move(struct upstream *u, struct exchange *x);
 bool upstream_is_connected(const struct upstream *u);
 static inline bool upstream_is_blocked(const struct upstream *u)
 {

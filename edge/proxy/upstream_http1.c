@@ -103,7 +103,6 @@ static void end_response(struct upstream *u, size_t left)
 /* bytes[0..len), of which `from` have been parsed before (a head in pieces). */
 static void feed(struct upstream *u, const char *bytes, size_t from, size_t len)
 {
-    struct exchange *x = u->exchange;
     enum parse_result r;
     size_t taken;
 
@@ -133,7 +132,7 @@ static void feed(struct upstream *u, const char *bytes, size_t from, size_t len)
         upstream_lose(u, FAULT_bad_response);
         return;
     }
-    exchange_flush_response(x);
+    exchange_flush_response(u->exchange); /* not before: it may have become another */
 }
 
 /* Behind what was kept of a head, see place() of upstream.c. */

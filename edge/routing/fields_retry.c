@@ -1,4 +1,4 @@
-/* fields_retry.c -- the fields of services about what goes wrong: retries, outliers, the breaker
+/* fields_retry.c -- the fields of services about what goes wrong: retries, hedging, outliers, the breaker
  * (schema/service.def).
  *
  * Owns:    nothing.
@@ -62,6 +62,13 @@ bool parse_service_retry_budget(struct str text, struct record_fields *fields,
         return false;
     fields->policy.retry.budget = (uint8_t)number;
     return true;
+}
+
+bool parse_service_hedge(struct str text, struct record_fields *fields, const char **expected)
+{
+    (void)expected;
+    fields->policy.hedge_ms = field_parse_ms(text);
+    return fields->policy.hedge_ms > 0;
 }
 
 /* --- outliers --- */

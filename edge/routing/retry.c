@@ -22,6 +22,7 @@ enum retry_reason retry_reason(const struct retry_facts *f)
         break;
     case FAULT_connect_failed:
     case FAULT_connect_timeout:
+    case FAULT_name_unresolved:
     case FAULT_endpoint_busy:
         wanted = RETRY_ON_CONNECT;
         reason = RETRY_CONNECT;

@@ -20,6 +20,7 @@ enum retry_reason {
     RETRY_CONNECT, /* not connected: nothing was sent */
     RETRY_CLOSED,  /* no response head came, or none that is HTTP */
     RETRY_GATEWAY, /* 502, 503 or 504 came */
+    RETRY_HEDGE,   /* nothing has failed yet: a second attempt beside the first */
     RETRY_REASONS
 };
 

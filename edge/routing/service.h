@@ -84,6 +84,7 @@ struct service_policy {
     struct retry_policy retry;
     struct outlier_policy outlier;
     struct breaker_policy breaker;
+    uint32_t hedge_ms; /* 0: no second attempt while the first is under way */
 };
 
 /* Parts of a service's rota. */

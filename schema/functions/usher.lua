@@ -89,6 +89,7 @@ local service_fields = {
     { "retries", "count", "a number from 0 to 3" },
     { "retry_on", "words", "some of connect, closed, 502, 503, 504 with spaces between, or none" },
     { "retry_budget", "count", "a number from 0 to 100" },
+    { "hedge", "time", "a time from 1ms to 24h, such as 500ms, 5s or 2m" },
     { "outlier_failures", "count", "a number from 0 to 1000" },
     { "outlier_gateway_errors", "count", "a number from 0 to 1000" },
     { "outlier_latency", "latency", "a time such as 500ms, or 1.5x to 100x of the others' median" },
