@@ -17,6 +17,7 @@
 #include "routing/name_state.h"
 
 #define CHECKS_MOST 256 /* at once */
+#define UNKNOWN_MS 5u   /* for each endpoint of a service, before its first check */
 #define SPREAD_MS 1000u /* first checks come within this */
 #define AGAIN_MS 20u    /* at least, from the end of a check to the next */
 #define LOOK_MS 1000    /* what was said may have run out */
@@ -35,13 +36,14 @@ static void check_in(struct health_target *t, uint64_t ms)
     timer_set(t->service->health->loop, &t->due, ms > 0 ? ms : 1);
 }
 
-/* All at once would be a burst, for endpoints and for this edge. */
+/* All at once would be a burst, for endpoints and for this edge; of what nothing is known about, soon. */
 static void check_soon(struct health_target *t)
 {
-    uint32_t interval = health_policy_of(t->service)->interval_ms;
+    uint32_t within = health_policy_of(t->service)->interval_ms;
 
-    check_in(
-        t, random_below(&t->service->health->random, interval < SPREAD_MS ? interval : SPREAD_MS));
+    if (t->own.word == HEALTH_UNKNOWN && within > t->service->count * UNKNOWN_MS)
+        within = t->service->count * UNKNOWN_MS;
+    check_in(t, random_below(&t->service->health->random, within < SPREAD_MS ? within : SPREAD_MS));
 }
 
 static void stop_check(struct health_target *t)
@@ -268,12 +270,17 @@ static void on_look(struct timer *t)
 
 /* --- roles --- */
 
-/* It goes on from what others have found. */
+/* It goes on from what this edge has found before, else from what others have. */
 static void begin_checks(struct health_target *t)
 {
-    struct health_standing stand = health_stand_of(t);
-    uint64_t now = loop_now_ms(t->service->health->loop);
+    const struct health_service *sv = t->service;
+    const struct health *h = sv->health;
+    uint64_t now = loop_now_ms(h->loop);
+    struct health_standing stand = health_stand_before(
+        &t->shared, h->settings->name, now, h->ahead_ms, health_keep_ms(health_policy_of(sv)));
 
+    if (stand.word == HEALTH_UNKNOWN)
+        stand = health_stand_of(t);
     t->own = (struct health_own){ .word = stand.word, .since_ms = now };
     if (stand.word == HEALTH_DOWN) {
         t->own.failing_ms = stand.since_ms;
@@ -306,6 +313,11 @@ void health_take_role(struct health_service *sv, enum health_role role)
 
 /* --- services come, change and go --- */
 
+static bool is_named(const void *value, struct str key)
+{
+    return str_equals(str_from(((const struct health_target *)value)->name), key);
+}
+
 static bool has_name(const void *value, struct str key)
 {
     return str_equals(str_from(((const struct health_service *)value)->name), key);
@@ -318,15 +330,13 @@ struct health_service *health_service_of(const struct health *h, struct str name
 
 struct health_target *health_target_of(const struct health_service *sv, struct str name)
 {
-    for (uint32_t i = 0; i < sv->count; i++)
-        if (str_equals(str_from(sv->targets[i]->name), name))
-            return sv->targets[i];
-    return NULL;
+    return map_find(&sv->by_name, map_hash(name), name);
 }
 
 static void drop_target(struct health_target *t)
 {
     stop_check(t);
+    map_remove(&t->service->by_name, map_hash(str_from(t->name)), t);
     if (t->down)
         atomic_store_explicit(&t->endpoint->state->down_ms, 0, memory_order_relaxed);
     free(t->name);
@@ -343,6 +353,7 @@ static struct health_target *new_target(struct health_service *sv, const char *n
     memcpy(t->name, name, bytes);
     list_init(&t->waiting);
     timer_init(&t->due, on_due);
+    map_add(&sv->by_name, map_hash(str_from(t->name)), t);
     return t;
 }
 
@@ -357,10 +368,7 @@ static void match_targets(struct health_service *sv)
     now = check_alloc(s->endpoint_count * sizeof(struct health_target *));
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
         struct str name = str_from(endpoint_text(&s->endpoints[i], text));
-        /* mostly they stand where they stood */
-        struct health_target *t = i < count && str_equals(str_from(before[i]->name), name)
-                                      ? before[i]
-                                      : health_target_of(sv, name);
+        struct health_target *t = health_target_of(sv, name);
 
         if (t == NULL)
             t = new_target(sv, text);
@@ -416,6 +424,7 @@ static void add_service(struct health *h, const struct service *s)
     sv->now = s;
     snprintf(sv->name, sizeof(sv->name), "%s", s->name);
     timer_init(&sv->look, on_look);
+    map_init(&sv->by_name, is_named);
     map_add(&h->services, map_hash(str_from(sv->name)), sv);
     match_targets(sv);
     health_share_open(sv);
@@ -423,11 +432,12 @@ static void add_service(struct health *h, const struct service *s)
 
 static void drop_service(struct health_service *sv)
 {
-    health_share_close(sv, true);
+    health_share_close(sv, LEAVING_FOR_GOOD);
     timer_stop(&sv->look);
     for (uint32_t i = 0; i < sv->count; i++)
         drop_target(sv->targets[i]);
     map_remove(&sv->health->services, map_hash(str_from(sv->name)), sv);
+    map_free(&sv->by_name);
     free(sv->targets);
     free(sv);
 }
@@ -463,7 +473,7 @@ void health_shared_changed(struct health *h, struct str service)
     if (service.len > 0) {
         sv = health_service_of(h, service);
         if (sv != NULL)
-            health_share_want(sv, SHARE_READ);
+            health_share_pushed(sv);
         return;
     }
     for (size_t at = 0; (sv = map_next(&h->services, &at)) != NULL;)
@@ -500,7 +510,7 @@ void health_leave(struct health *h, bool gives)
     h->closed = true;
     timer_stop(&h->watch);
     while ((sv = map_next(&h->services, &at)) != NULL) {
-        health_share_close(sv, gives);
+        health_share_close(sv, gives ? LEAVING_TO_OTHERS : LEAVING_TO_SELF);
         timer_stop(&sv->look);
         for (uint32_t i = 0; i < sv->count; i++)
             stop_check(sv->targets[i]);
@@ -518,6 +528,7 @@ void health_close(struct health *h)
             free(sv->targets[i]->name);
             free(sv->targets[i]);
         }
+        map_free(&sv->by_name);
         free(sv->targets);
         free(sv);
     }

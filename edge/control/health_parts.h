@@ -42,8 +42,7 @@ enum health_role {
 
 /* What is to be said to Redis. */
 #define SHARE_PLACE 1u /* ask for a place, or keep it, with the votes that are new */
-#define SHARE_ALL 2u   /* with all votes */
-#define SHARE_READ 4u  /* read what others say */
+#define SHARE_READ 2u  /* read what others say */
 
 struct health_service {
     struct health *health;
@@ -52,6 +51,7 @@ struct health_service {
     enum health_role role;
     struct health_target **targets;
     uint32_t count;
+    struct map by_name; /* the same */
 
     unsigned wants;          /* SHARE_... */
     struct list asking;      /* in health->asking */
@@ -59,7 +59,10 @@ struct health_service {
     unsigned asked;          /* what it is for */
     struct timer place;      /* when to speak with Redis again */
     struct timer votes;      /* when to send votes that are in no hurry */
-    uint64_t all_sent_ms;
+    struct timer reads;      /* when to read again what others say */
+    uint64_t read_ms;        /* the last time */
+    uint64_t all_ms;         /* since then all votes have been sent, or are to be */
+    bool more, sweeps; /* votes are left for the next call; what has run out goes with the last */
     bool taken;        /* a place was given to us by Redis, and not given back */
     struct timer look; /* while something is down: what was said may run out */
     uint32_t down;     /* targets that workers were told are down */
@@ -113,10 +116,18 @@ struct health_standing health_stand_of(const struct health_target *t);
 struct health_target *health_target_of(const struct health_service *sv, struct str name);
 struct health_service *health_service_of(const struct health *h, struct str name);
 
+/* Whose is the place then? */
+enum health_leaving {
+    LEAVING_FOR_GOOD, /* the service is not checked any more */
+    LEAVING_TO_OTHERS,
+    LEAVING_TO_SELF, /* another process of this edge goes on */
+};
+
 /* health_share.c */
 void health_share_open(struct health_service *sv);
-void health_share_close(struct health_service *sv, bool gives); /* its place back */
+void health_share_close(struct health_service *sv, enum health_leaving how);
 void health_share_want(struct health_service *sv, unsigned wants);
+void health_share_pushed(struct health_service *sv); /* what others say has changed */
 void health_share_vote(struct health_service *sv, bool at_once);
 void health_share_watch(struct health *h);
 

@@ -19,7 +19,9 @@ const char *health_script(void)
            "if ARGV[1] == 'read' then return with_all({ now }) end\n"
            "if ARGV[1] == 'leave' then\n"
            "  redis.call('HDEL', KEYS[1], me)\n"
-           "  if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end\n"
+           "  if ARGV[3] == 'drop' and redis.call('EXISTS', KEYS[1]) == 0 then\n"
+           "    redis.call('DEL', KEYS[2])\n"
+           "  end\n"
            "  return { now }\n"
            "end\n"
            /* places */
@@ -41,7 +43,6 @@ const char *health_script(void)
            "redis.call('HSET', KEYS[1], me, text(now + lease))\n"
            "redis.call('PEXPIRE', KEYS[1], lease * 2)\n"
            /* votes: mine, and one other, of a checker before one that was, the newest of these */
-           "local said = {}\n"
            "for name, word, age, reason in ARGV[5]:gmatch('([^\\t\\n]+)\\t(%a+)\\t(%d+)\\t([^\\n]*)\\n') do\n"
            "  local other, rank, downs = nil, 0, word == 'down' and 1 or 0\n"
            "  for vote in (redis.call('HGET', KEYS[2], name) or ''):gmatch('| ([^|]*[^| ])') do\n"
@@ -56,16 +57,16 @@ const char *health_script(void)
            "  if other and other:match('^%S+ down ') then downs = downs + 1 end\n"
            "  local all = downs == 0 and 'up' or (downs == 1 and other) and 'doubted' or 'down'\n"
            "  redis.call('HSET', KEYS[2], name, all .. ' | ' .. mine .. (other and ' | ' .. other or ''))\n"
-           "  said[name] = true\n"
            "end\n"
-           "if ARGV[6] == 'all' then\n"
+           "if ARGV[6] == 'sweep' then\n"
            "  local there = redis.call('HGETALL', KEYS[2])\n"
            "  for i = 1, #there, 2 do\n"
            "    local newest = 0\n"
            "    for at in there[i + 1]:gmatch('| %S+ %a+ %d+ (%d+)') do newest = math.max(newest, tonumber(at)) end\n"
-           "    if not said[there[i]] and newest <= now - keep then redis.call('HDEL', KEYS[2], there[i]) end\n"
+           "    if newest <= now - keep then redis.call('HDEL', KEYS[2], there[i]) end\n"
            "  end\n"
            "end\n"
            "if ARGV[5] ~= '' then redis.call('PEXPIRE', KEYS[2], keep) end\n"
-           "return new and with_all({ now, 2, 0 }) or { now, 1, 0 }\n";
+           "if new then return with_all({ now, 2, 0 }) end\n"
+           "return ARGV[7] == 'tell' and with_all({ now, 1, 0 }) or { now, 1, 0 }\n";
 }

@@ -14,6 +14,8 @@
 #include "control/health_script.h"
 
 #define CALLS_MOST 64
+#define VOTES_MOST 128  /* in one call: Redis does nothing else meanwhile */
+#define READS_MS 100    /* between two readings of a service */
 #define ALONE_MS 3000   /* Redis is away: it is asked again */
 #define WATCH_MS 500    /* the link is looked at */
 #define GATHER_MS 100   /* for votes that are in no hurry */
@@ -44,16 +46,29 @@ static void add_vote(struct health_target *t, struct buf *to)
     t->sending = t->own.word;
 }
 
-static void add_votes(struct health_service *sv, bool all, struct buf *to)
+/* Those that Redis does not know; from time to time all, for they run out there. */
+static void add_votes(struct health_service *sv, struct buf *to)
 {
+    uint64_t now = loop_now_ms(sv->health->loop);
+    bool all = now - sv->all_ms > health_keep_ms(health_policy_of(sv)) / 2;
+    unsigned count = 0;
+
+    if (all)
+        sv->all_ms = now;
+    sv->sweeps |= all;
+    sv->more = false;
     for (uint32_t i = 0; i < sv->count; i++) {
         struct health_target *t = sv->targets[i];
+        bool due;
 
+        if (all)
+            t->sent = HEALTH_UNKNOWN;
+        due = sv->role == HEALTH_CHECKS && t->own.checked && t->own.word != t->sent;
         t->sending = HEALTH_UNKNOWN;
-        if (sv->role == HEALTH_CHECKS && t->own.checked && t->own.word != HEALTH_UNKNOWN &&
-            (all || t->own.word != t->sent))
+        if (due && count++ < VOTES_MOST)
             add_vote(t, to);
     }
+    sv->more = count > VOTES_MOST;
 }
 
 struct keys {
@@ -92,7 +107,7 @@ static struct store_call *call(struct health_service *sv, unsigned argc, const s
     return made;
 }
 
-static struct store_call *call_take(struct health_service *sv, bool all, call_fn fn)
+static struct store_call *call_take(struct health_service *sv, call_fn fn)
 {
     const struct health_policy *p = health_policy_of(sv);
     struct buf votes = { 0 }, lease = { 0 }, keep = { 0 };
@@ -101,11 +116,13 @@ static struct store_call *call_take(struct health_service *sv, bool all, call_fn
     buf_printf(&lease, "%u", health_lease_ms(p));
     buf_printf(&keep, "%u", health_keep_ms(p));
     buf_add_text(&votes, "");
-    add_votes(sv, all, &votes);
-    made = call(sv, 6,
+    add_votes(sv, &votes);
+    made = call(sv, 7,
                 (struct str[]){ STR("take"), str_from(sv->health->settings->name),
                                 str_slice(lease.ptr, lease.len), str_slice(keep.ptr, keep.len),
-                                str_slice(votes.ptr, votes.len), all ? STR("all") : STR("some") },
+                                str_slice(votes.ptr, votes.len),
+                                sv->sweeps && !sv->more ? STR("sweep") : STR(""),
+                                sv->role == HEALTH_CHECKS ? STR("") : STR("tell") },
                 fn);
     buf_free(&votes);
     buf_free(&lease);
@@ -118,6 +135,7 @@ static struct store_call *call_take(struct health_service *sv, bool all, call_fn
 /* Of one that is not mentioned nothing is known. */
 static void take_shared(struct health_service *sv, const struct call_answer *a, size_t from)
 {
+    sv->read_ms = loop_now_ms(sv->health->loop);
     for (uint32_t i = 0; i < sv->count; i++)
         sv->targets[i]->shared.count = 0;
     for (; from + 1 < a->count; from += 2) {
@@ -133,7 +151,7 @@ static void take_place(struct health_service *sv)
     for (uint32_t i = 0; i < sv->count; i++)
         sv->targets[i]->sent = HEALTH_UNKNOWN;
     sv->taken = true;
-    sv->all_sent_ms = loop_now_ms(sv->health->loop);
+    sv->all_ms = loop_now_ms(sv->health->loop);
     health_take_role(sv, HEALTH_CHECKS);
 }
 
@@ -142,8 +160,9 @@ static void keep_place(struct health_service *sv)
     for (uint32_t i = 0; i < sv->count; i++)
         if (sv->targets[i]->sending != HEALTH_UNKNOWN)
             sv->targets[i]->sent = sv->targets[i]->sending;
-    if (sv->asked & SHARE_ALL)
-        sv->all_sent_ms = loop_now_ms(sv->health->loop);
+    sv->sweeps &= sv->more;
+    if (sv->more)
+        sv->wants |= SHARE_PLACE;
 }
 
 static void placed(struct health_service *sv, const struct call_answer *a)
@@ -161,12 +180,9 @@ static void placed(struct health_service *sv, const struct call_answer *a)
         return;
     }
     want_in(sv, health_about(h, lease / 3));
-    if (place == 2)
-        take_shared(sv, a, 3);
     if (place == 2 || sv->role != HEALTH_CHECKS) {
+        take_shared(sv, a, 3);
         take_place(sv);
-        if (place == 1) /* ours from before, when we had lost sight of Redis */
-            health_share_want(sv, SHARE_READ);
     } else {
         keep_place(sv);
     }
@@ -223,15 +239,12 @@ static void on_answer(void *owner, const struct call_answer *a)
 static void say(struct health_service *sv)
 {
     struct health *h = sv->health;
-    uint32_t keep = health_keep_ms(health_policy_of(sv));
     bool place = (sv->wants & SHARE_PLACE) != 0;
 
-    sv->asked = place ? sv->wants & (SHARE_PLACE | SHARE_ALL) : SHARE_READ;
-    if (place && loop_now_ms(h->loop) - sv->all_sent_ms > keep / 2)
-        sv->asked |= SHARE_ALL;
+    sv->asked = place ? SHARE_PLACE : SHARE_READ;
     sv->wants &= ~sv->asked;
     if (place)
-        sv->call = call_take(sv, (sv->asked & SHARE_ALL) != 0, on_answer);
+        sv->call = call_take(sv, on_answer);
     else
         sv->call = call(sv, 1, (struct str[]){ STR("read") }, on_answer);
     if (sv->call != NULL)
@@ -272,6 +285,23 @@ static void on_votes(struct timer *t)
     health_share_want(LIST_ITEM(t, struct health_service, votes), SHARE_PLACE);
 }
 
+static void on_reads(struct timer *t)
+{
+    health_share_want(LIST_ITEM(t, struct health_service, reads), SHARE_READ);
+}
+
+void health_share_pushed(struct health_service *sv)
+{
+    uint64_t now = loop_now_ms(sv->health->loop);
+
+    if (timer_is_set(&sv->reads))
+        return;
+    if (now - sv->read_ms >= READS_MS)
+        health_share_want(sv, SHARE_READ);
+    else
+        timer_set(sv->health->loop, &sv->reads, READS_MS);
+}
+
 void health_share_vote(struct health_service *sv, bool at_once)
 {
     if (sv->role != HEALTH_CHECKS)
@@ -287,22 +317,27 @@ void health_share_open(struct health_service *sv)
     list_init(&sv->asking);
     timer_init(&sv->place, on_place);
     timer_init(&sv->votes, on_votes);
+    timer_init(&sv->reads, on_reads);
     health_share_want(sv, SHARE_PLACE);
 }
 
-void health_share_close(struct health_service *sv, bool gives)
+void health_share_close(struct health_service *sv, enum health_leaving how)
 {
     struct health *h = sv->health;
 
     timer_stop(&sv->place);
     timer_stop(&sv->votes);
+    timer_stop(&sv->reads);
     list_remove(&sv->asking);
     if (sv->call != NULL) {
         store_call_cancel(sv->call);
         h->calls--;
     }
-    if (gives && (sv->taken || sv->call != NULL))
-        call(sv, 2, (struct str[]){ STR("leave"), str_from(h->settings->name) }, NULL);
+    if (how != LEAVING_TO_SELF && (sv->taken || sv->call != NULL))
+        call(sv, 3,
+             (struct str[]){ STR("leave"), str_from(h->settings->name),
+                             how == LEAVING_FOR_GOOD ? STR("drop") : STR("keep") },
+             NULL);
     sv->call = NULL;
     sv->taken = false;
 }

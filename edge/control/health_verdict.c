@@ -154,6 +154,26 @@ static const struct health_vote *weighty(const struct health_shared *s)
     return best;
 }
 
+/* A moment of Redis's clock, on ours. */
+static uint64_t here(uint64_t redis_ms, int64_t ahead_ms)
+{
+    return (int64_t)redis_ms > ahead_ms ? (uint64_t)((int64_t)redis_ms - ahead_ms) : 1;
+}
+
+struct health_standing health_stand_before(const struct health_shared *shared, const char *edge,
+                                           uint64_t now_ms, int64_t ahead_ms, uint32_t keep_ms)
+{
+    for (unsigned i = 0; i < shared->count; i++) {
+        const struct health_vote *vote = &shared->votes[i];
+
+        if (strcmp(vote->edge, edge) == 0 && now_ms <= here(vote->said_ms, ahead_ms) + keep_ms)
+            return (struct health_standing){ .word = vote->down ? HEALTH_DOWN : HEALTH_UP,
+                                             .since_ms = here(vote->since_ms, ahead_ms),
+                                             .reason = vote->reason };
+    }
+    return (struct health_standing){ .word = HEALTH_UNKNOWN, .reason = "" };
+}
+
 static struct health_standing stand_by_votes(const struct health_shared *s, int64_t ahead_ms)
 {
     const struct health_vote *vote = weighty(s);
@@ -163,9 +183,7 @@ static struct health_standing stand_by_votes(const struct health_shared *s, int6
         if (s->votes[i].since_ms > last)
             last = s->votes[i].since_ms;
     return (struct health_standing){ .word = HEALTH_DOWN,
-                                     .since_ms = (int64_t)last > ahead_ms
-                                                     ? (uint64_t)((int64_t)last - ahead_ms)
-                                                     : 1,
+                                     .since_ms = here(last, ahead_ms),
                                      .reason = vote->reason,
                                      .shared = true };
 }

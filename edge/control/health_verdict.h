@@ -77,6 +77,10 @@ struct health_standing health_stand(bool checks, const struct health_own *own, c
                                     const struct health_shared *shared, uint64_t now_ms,
                                     int64_t ahead_ms, uint32_t keep_ms);
 
+/* What `edge` itself has said, not too long ago. */
+struct health_standing health_stand_before(const struct health_shared *shared, const char *edge,
+                                           uint64_t now_ms, int64_t ahead_ms, uint32_t keep_ms);
+
 /* It was reached, and answered wrongly: requests that are answered do not speak against that. */
 bool health_refuses(const char *reason);
 

@@ -212,7 +212,7 @@ SCENARIO(health, an_edge_that_ends_gives_its_place_to_another_at_once)
     end(&c);
 }
 
-SCENARIO(health, without_redis_each_edge_checks_for_itself_and_shares_again_when_it_is_back)
+SCENARIO(health, without_redis_each_edge_checks_for_itself)
 {
     static struct cluster c;
     unsigned third;
@@ -230,6 +230,78 @@ SCENARIO(health, without_redis_each_edge_checks_for_itself_and_shares_again_when
     checked_set_one(&c.left, NULL, CHECKED_GOOD);
     for (unsigned i = 0; i < 3; i++)
         await(serves_both(c.edges[i]));
+    end(&c);
+}
+
+/* For a while, from now on. */
+static bool two_check(struct cluster *c)
+{
+    checked_forget(&c->left);
+    return eventually(checked_count(&c->left, NULL) > 6, AWAIT_MS) && checked_edges(&c->left) == 2;
+}
+
+SCENARIO(health, when_redis_is_back_two_check_for_all_again)
+{
+    static struct cluster c;
+    unsigned waits = 0;
+
+    start(&c, 3);
+    checked_set(&c.left, CHECKED_SICK);
+    for (unsigned i = 0; i < 3; i++)
+        await(avoids(c.edges[i], "left"));
+    redis_stop(&c.s.redis); /* it is there, but says nothing */
+    checked_forget(&c.left);
+    await_within(checked_edges(&c.left) == 3, 2 * AWAIT_MS);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert(avoids(c.edges[i], "left"), "%s has forgotten what was known", names[i]);
+    redis_continue(&c.s.redis);
+    await_within(checks(&c, 0) + checks(&c, 1) + checks(&c, 2) == 2, 2 * AWAIT_MS);
+    await_within(two_check(&c), 2 * AWAIT_MS);
+    waits = one_that(&c, false);
+    checked_set(&c.left, CHECKED_GOOD);
+    for (unsigned i = 0; i < 3; i++)
+        await(serves_both(c.edges[i]));
+    cr_assert_eq(checked_count(&c.left, names[waits]), 0);
+    end(&c);
+}
+
+SCENARIO(health, an_edge_that_is_started_again_goes_on_from_what_it_had_found)
+{
+    static struct cluster c;
+
+    start(&c, 1);
+    checked_set(&c.left, CHECKED_SICK);
+    await(avoids(c.edges[0], "left"));
+    await(
+        has(scene_redis(&c.s, "HGET usher:health:web %s", origin_at(c.left.origin)), "status 503"));
+    process_kill(&c.s.edge.process);
+    checked_set(&c.left, CHECKED_GOOD); /* nobody can have found it bad again */
+    scene_edge_start(&c.s);
+    await(get(c.edges[0]).status == 200);
+    cr_assert(process_awaits_log(&c.s.edge.process, "endpoint_down service=web", AWAIT_MS));
+    await(serves_both(c.edges[0]));
+    end(&c);
+}
+
+/* Places are kept and asked for three times in a lease, the edges' and the service's. */
+SCENARIO(health, sharing_costs_redis_about_a_word_from_each_edge_in_a_third_of_a_lease)
+{
+    static struct cluster c;
+    unsigned long before, calls;
+    uint64_t began;
+
+    start(&c, 3);
+    scene_redis(&c.s, "HSET usher:service:web health_interval 1s");
+    await(checks(&c, 0) + checks(&c, 1) + checks(&c, 2) == 2);
+    checked_forget(&c.left);
+    await(checked_count(&c.left, NULL) >= 4);
+    before = redis_calls(&c.s.redis, "eval");
+    began = await_now_ms();
+    checked_forget(&c.left);
+    await(checked_count(&c.left, NULL) >= 6);
+    calls = redis_calls(&c.s.redis, "eval") - before;
+    cr_assert_geq(calls, 2);
+    cr_assert_leq(calls, 3 * (await_now_ms() - began) / 900 + 6);
     end(&c);
 }
 

@@ -10,6 +10,7 @@
 #include "harness/module_build.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,6 +92,13 @@ SCENARIO(acl, an_edge_may_do_all_that_it_does)
     redis_say(&redis, "HSET usher:tenant:acme rps 1000 rps_of cluster");
     await(scene_get(&s, "a.test", "/").status == 200 &&
           has(redis_say(&redis, "KEYS usher:rate:*"), "usher:rate:acme"));
+    /* what checks find */
+    redis_say(&redis, "HSET usher:service:web health tcp health_interval 100ms");
+    await(scene_metric(&s, "usher_health_services{role=\"checks\"}") == 1);
+    await(has(redis_say(&redis, "HGETALL usher:health:web"), "up | "));
+    say_as_writer("endpoints", "web", NULL, NULL, NULL);
+    redis_say(&redis, "HDEL usher:service:web health");
+    await(atoi(redis_say(&redis, "EXISTS usher:health:web")) == 0);
     /* bad, and mended */
     redis_say(&redis, "SET usher:host:bad.test nonsense");
     await(has(redis_say(&redis, "HGETALL usher:errors"), "usher:host:bad.test"));

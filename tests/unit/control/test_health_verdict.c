@@ -146,6 +146,18 @@ Test(health_verdict, who_checks_believes_its_own_eyes_and_who_does_not_believes_
     cr_expect_eq(stand.since_ms, 1); /* before this machine was started */
 }
 
+Test(health_verdict, an_edge_goes_on_from_what_it_said_itself)
+{
+    struct health_shared s = read_text("doubted | me down 5000 9000 x | b up 6000 9000");
+    struct health_standing stand = health_stand_before(&s, "me", 6000, 4000, KEEP);
+
+    cr_expect(stand.word == HEALTH_DOWN && stand.since_ms == 1000);
+    cr_expect_str_eq(stand.reason, "x");
+    cr_expect_eq(health_stand_before(&s, "b", 6000, 4000, KEEP).word, HEALTH_UP);
+    cr_expect_eq(health_stand_before(&s, "c", 6000, 4000, KEEP).word, HEALTH_UNKNOWN);
+    cr_expect_eq(health_stand_before(&s, "me", 5001 + KEEP, 4000, KEEP).word, HEALTH_UNKNOWN);
+}
+
 Test(health_verdict, a_refusal_goes_before_a_path_that_is_broken)
 {
     struct health_shared s =
