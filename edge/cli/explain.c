@@ -10,6 +10,7 @@
 
 #include "cli/admin_client.h"
 #include "cli/cli.h"
+#include "cli/health_records.h"
 #include "cli/verb_flags.h"
 #include "cli/verb_modules.h"
 #include "cli/verb_redis.h"
@@ -69,6 +70,7 @@ static int explain_from_redis(struct arguments *a, const struct explain_request 
 {
     struct redis_client *client = verb_redis_open(&a->settings);
     struct redis_records records;
+    struct health_records health;
     struct guard guard;
     struct explain_source source = {
         .guard = &guard, .modules = &a->modules.host, .settings = &a->settings, .from = "Redis, now"
@@ -81,6 +83,7 @@ static int explain_from_redis(struct arguments *a, const struct explain_request 
     verb_redis_guard(&guard, &a->settings);
     redis_records_init(&records, client, str_from(a->settings.prefix));
     source.records = redis_records_source(&records);
+    health_records_use(&health, client, &a->settings, &source);
     explain(&e, &source, request);
     if (records.error[0] != '\0') {
         fprintf(stderr, "usher explain: Redis: %s\n", records.error);
@@ -89,6 +92,7 @@ static int explain_from_redis(struct arguments *a, const struct explain_request 
         write_out(&e, a->json);
     }
     explain_free(&e);
+    health_records_free(&health);
     redis_records_free(&records);
     redis_client_close(client);
     return code;

@@ -405,6 +405,20 @@ static void warn_of_service(struct lint *l, enum family family, struct str name,
         warn(l, "unused", family, name, "says how to hash, but not balance=hash: it says nothing");
 }
 
+static void warn_of_checks(struct lint *l, struct str name, const struct health_policy *h)
+{
+    if (h == NULL || !h->wanted)
+        return;
+    if (h->kind == HEALTH_UNSAID && !h->path_said)
+        warn(
+            l, "unused", FAMILY_service, name,
+            "says how its endpoints are checked, but neither `health` nor `health_path`: they are not");
+    else if (health_kind_of(h) == HEALTH_HTTP && h->body.len > 0 &&
+             str_equals(h->method, STR("HEAD")))
+        warn(l, "no_checks", FAMILY_service, name,
+             "wants `health_body` in answers to HEAD, which have none: all checks fail");
+}
+
 struct shadowing {
     struct lint *lint;
     struct str id; /* the tenant's */
@@ -436,6 +450,8 @@ static void warn_further(struct lint *l, enum family family, struct str name,
         warn_of_service(l, family, name, &fields->policy);
     else if (family == FAMILY_routes && !look_up(l, FAMILY_tenant, name)->exists)
         warn(l, "no_tenant", family, name, "is of a tenant that does not exist: nobody meets them");
+    if (family == FAMILY_service)
+        warn_of_checks(l, name, fields->policy.health);
     if (family == FAMILY_routes)
         lint_rules(fields, warn_of_shadow, &(struct shadowing){ l, name });
 }

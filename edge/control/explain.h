@@ -26,6 +26,8 @@ struct explain_source {
     enum explained_state (*state)(void *owner, enum family family, struct str name,
                                   struct buf *says);
     void *owner;
+    /* Puts what is known of a named service's endpoints into their states. NULL: it stands there. */
+    void (*know)(void *owner, const struct service *service);
     /* Says what is known of an endpoint of this service; true: it gets no requests for it. NULL: nobody
      * knows anything. */
     bool (*health)(void *owner, struct str service, struct str endpoint, struct buf *says);

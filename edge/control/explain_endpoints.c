@@ -55,11 +55,11 @@ static void say_health(struct explanation *e, const struct explain_source *sourc
                        struct explained_endpoint *seen)
 {
     struct buf says = { 0 };
-    bool down = source->health != NULL &&
-                source->health(source->owner, str_from(service->name), seen->address, &says);
 
+    if (source->health != NULL)
+        source->health(source->owner, str_from(service->name), seen->address, &says);
     seen->health = STR("");
-    if (says.len > 0 && (out == PASSED_HEALTH || (down && source->states == NULL)))
+    if (says.len > 0 && out == PASSED_HEALTH)
         seen->out = arena_copy(&e->arena, str_slice(says.ptr, says.len));
     else if (says.len > 0)
         seen->health = arena_copy(&e->arena, str_slice(says.ptr, says.len));
@@ -95,8 +95,11 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
     enum passed_over *out = check_alloc((service->endpoint_count + 1) * sizeof(*out));
     uint64_t *weights = check_alloc((service->endpoint_count + 1) * sizeof(*weights)), total = 0;
     struct balance_request r = { .service = service, .now_ms = clock_now_ms() };
-    const struct endpoint *chosen = find_chosen(&r, q);
+    const struct endpoint *chosen;
 
+    if (source->know != NULL && service->name[0] != '\0')
+        source->know(source->owner, service);
+    chosen = find_chosen(&r, q);
     e->panic = balance_explain(&r, out, weights);
     for (uint32_t i = 0; i < service->endpoint_count; i++)
         total += weights[i];

@@ -174,6 +174,35 @@ struct health_standing health_stand_before(const struct health_shared *shared, c
     return (struct health_standing){ .word = HEALTH_UNKNOWN, .reason = "" };
 }
 
+bool health_shared_say(const struct health_shared *s, uint64_t redis_now_ms, uint32_t keep_ms,
+                       struct buf *to)
+{
+    const struct health_vote *first = NULL;
+    bool up = false;
+
+    for (unsigned i = 0; i < s->count; i++) {
+        const struct health_vote *vote = &s->votes[i];
+
+        if (redis_now_ms > vote->said_ms + keep_ms)
+            continue;
+        up |= !vote->down;
+        if (first == NULL && vote->down)
+            first = vote;
+    }
+    if (first != NULL && up)
+        buf_printf(to, "up, though %s finds: %s", first->edge, first->reason);
+    if (first == NULL || up)
+        return false;
+    first = weighty(s);
+    buf_printf(to, "down: %s, for %llu s, says ", first->reason,
+               (unsigned long long)(redis_now_ms > first->since_ms
+                                        ? (redis_now_ms - first->since_ms) / 1000
+                                        : 0));
+    for (unsigned i = 0; i < s->count; i++)
+        buf_printf(to, "%s%s", i > 0 ? "," : "", s->votes[i].edge);
+    return true;
+}
+
 static struct health_standing stand_by_votes(const struct health_shared *s, int64_t ahead_ms)
 {
     const struct health_vote *vote = weighty(s);

@@ -52,6 +52,11 @@ void health_shared_read(struct str text, struct health_shared *to);
 /* {"edge":...}, for each: parted by commas. */
 void health_votes_json(const struct health_shared *s, struct buf *to);
 
+/* For people: "down: connection refused, for 12 s, says edge-a,edge-b", when at least one says so and none
+ * says up; then it is true. "up, though edge-a finds: ..." when they differ. Else nothing. */
+bool health_shared_say(const struct health_shared *s, uint64_t redis_now_ms, uint32_t keep_ms,
+                       struct buf *to);
+
 /* How long a vote counts, and what stands in Redis is kept. */
 uint32_t health_keep_ms(const struct health_policy *p);
 /* How long a checker keeps its place without a word. */

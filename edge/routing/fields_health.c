@@ -15,7 +15,7 @@
 #define TIMEOUT_MOST_MS (60 * 1000)
 
 /* Of this service: made, as it is when nothing else is said, with the first of its fields. */
-static struct health_policy *health_of(struct record_fields *fields)
+static struct health_policy *policy_of(struct record_fields *fields)
 {
     struct health_policy *h = (struct health_policy *)(uintptr_t)fields->policy.health;
 
@@ -35,6 +35,14 @@ static struct health_policy *health_of(struct record_fields *fields)
                                  .fall = 3,
                                  .panic = 50 };
     fields->policy.health = h;
+    return h;
+}
+
+static struct health_policy *health_of(struct record_fields *fields)
+{
+    struct health_policy *h = policy_of(fields);
+
+    h->wanted = true;
     return h;
 }
 
@@ -190,5 +198,5 @@ bool parse_service_health_port(struct str text, struct record_fields *fields, co
 bool parse_service_panic(struct str text, struct record_fields *fields, const char **expected)
 {
     (void)expected;
-    return read_count(text, 0, 100, &health_of(fields)->panic);
+    return read_count(text, 0, 100, &policy_of(fields)->panic);
 }

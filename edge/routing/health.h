@@ -18,9 +18,10 @@ struct health_range {
 struct health_policy {
     enum health_kind kind; /* as said; health_kind_of tells what it comes to */
     bool path_said;
-    struct str path, method;                       /* of an HTTP check; path with its query */
-    struct str host;                               /* len 0: the endpoint's address */
-    struct str status;                             /* as written: "200-399" */
+    bool wanted;             /* something was said of checks, not of a panic alone */
+    struct str path, method; /* of an HTTP check; path with its query */
+    struct str host;         /* len 0: the endpoint's address */
+    struct str status;       /* as written: "200-399" */
     struct health_range ranges[HEALTH_RANGES_MAX]; /* what that says */
     uint32_t range_count;
     struct str body; /* a text that the body must hold; len 0: any body will do */

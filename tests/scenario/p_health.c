@@ -218,6 +218,10 @@ SCENARIO(health, what_is_known_is_told_by_page_verb_metrics_and_redis)
               "%s", said.out);
     said = verb_say(&s, "endpoints web --admin %s", s.edge.admin);
     cr_assert(said.code == 0 && has(said.out, "down: status 503"), "%s%s", said.out, said.err);
+    said = verb_say(&s, "explain http://a.test/");
+    cr_assert(has(said.out, "out: down: status 503, expected 200-399, for ") &&
+                  has(said.out, "100% of the requests"),
+              "%s%s", said.out, said.err);
     said = verb_say(&s, "endpoints nothing");
     cr_assert(said.code == 1 && has(said.err, "nothing"), "%s%s", said.out, said.err);
     scene_end(&s);

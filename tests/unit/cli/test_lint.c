@@ -145,3 +145,30 @@ Test(lint, findings)
                          rows[i].commands, said.ptr);
     buf_free(&said);
 }
+
+Test(lint, checks_that_are_none)
+{
+    static const struct {
+        const char *fields, *says;
+    } rows[] = {
+        { "health_interval 1s", "warning unused usher:service:web [] {}\n" },
+        { "health_interval 1s health tcp", "" },
+        { "health_interval 1s health_path /", "" },
+        { "health_path / health off", "" },
+        { "panic 30", "" },
+        { "health_path / health_body ok", "" },
+        { "health_path / health_body ok health_method HEAD",
+          "warning no_checks usher:service:web [] {}\n" },
+    };
+    struct buf said = { 0 }, commands = { 0 };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        buf_clear(&commands);
+        buf_printf(&commands, "HSET usher:endpoints:web 10.0.0.1:1 5\nHSET usher:service:web %s",
+                   rows[i].fields);
+        cr_expect_str_eq(findings(commands.ptr, &said), rows[i].says, "%s\ngives\n%s",
+                         rows[i].fields, said.ptr);
+    }
+    buf_free(&commands);
+    buf_free(&said);
+}
