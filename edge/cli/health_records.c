@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "routing/service.h"
+#include "routing/endpoint.h"
 
 #define KEEP_MS (24u * 60 * 60 * 1000) /* what has run out, Redis has not */
 

@@ -19,6 +19,7 @@
 #define CHECKS_MOST 256 /* at once */
 #define UNKNOWN_MS 5u   /* for each endpoint of a service, before its first check */
 #define SPREAD_MS 1000u /* first checks come within this */
+#define RESOLVE_MS 100u /* a name is being asked for */
 #define AGAIN_MS 20u    /* at least, from the end of a check to the next */
 #define LOOK_MS 1000    /* what was said may have run out */
 
@@ -84,6 +85,13 @@ static void on_checked(void *owner, bool good, const char *reason)
     take_result(t, good, reason);
 }
 
+/* It was never known where it is, nor that it is nowhere. */
+static bool is_being_resolved(const struct endpoint *e)
+{
+    return endpoint_is_named(e) && name_count(e->options->resolved) == 0 &&
+           !atomic_load_explicit(&e->options->resolved->failed, memory_order_relaxed);
+}
+
 /* Of a name, one address after the other. False: it has none. */
 static bool find_place(const struct health_target *t, struct health_place *place)
 {
@@ -99,16 +107,12 @@ static bool find_place(const struct health_target *t, struct health_place *place
         place->unix_path = e->options->unix_path;
         place->connects_only = e->options->protocol != PROTOCOL_HTTP;
     }
+    place->host = place->unix_path.ptr != NULL ? STR("localhost") : str_from(t->name);
     if (port != 0 && place->at.any.sa_family == AF_INET6)
         place->at.v6.sin6_port = htons(port);
     else if (port != 0)
         place->at.v4.sin_port = htons(port);
     return true;
-}
-
-static bool has_failed(const struct name_state *name)
-{
-    return atomic_load_explicit(&name->failed, memory_order_acquire);
 }
 
 static bool is_allowed(const struct guard *guard, const struct health_place *place)
@@ -124,9 +128,9 @@ static void check_now(struct health_target *t)
     struct health_place place;
 
     t->began_ms = loop_now_ms(h->loop);
-    if (!find_place(t, &place) && !has_failed(t->endpoint->options->resolved))
-        check_in(t, AGAIN_MS); /* it is being asked for */
-    else if (place.at.any.sa_family == AF_UNSPEC)
+    if (is_being_resolved(t->endpoint))
+        check_in(t, RESOLVE_MS);
+    else if (!find_place(t, &place))
         take_result(t, false, "its name has no address");
     else if (!is_allowed(h->guard, &place))
         take_result(t, false, "its place is forbidden");

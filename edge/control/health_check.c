@@ -17,6 +17,7 @@
 #define READ_SIZE (16 * 1024)
 #define HEAD_MOST (32 * 1024)
 #define BODY_MOST (64 * 1024)
+#define HOST_SIZE 320
 
 static const struct parser_limits limits = { .head_bytes = HEAD_MOST,
                                              .header_count = 100,
@@ -28,6 +29,7 @@ struct health_check {
     struct address at;
     char unix_path[UNIX_PATH_SIZE]; /* "": the address says where */
     bool connects_only;
+    char host[HOST_SIZE];
     enum proxy_version send_proxy;
     health_checked_fn fn; /* NULL: told, or not wanted any more */
     void *owner;
@@ -199,24 +201,12 @@ static void on_ended(struct conn *c, int error)
 
 /* --- what is sent --- */
 
-static void add_host(const struct health_check *k, struct buf *to)
-{
-    char text[ADDRESS_TEXT_SIZE];
-
-    if (k->policy->host.len > 0)
-        buf_add_str(to, k->policy->host);
-    else if (k->unix_path[0] != '\0')
-        buf_add_text(to, "localhost");
-    else
-        buf_add_text(to, address_text(&k->at, text));
-}
-
 static void write_request(const struct health_check *k, struct buf *to)
 {
     const struct health_policy *p = k->policy;
 
-    buf_printf(to, STR_FMT " " STR_FMT " HTTP/1.1\r\nHost: ", STR_ARG(p->method), STR_ARG(p->path));
-    add_host(k, to);
+    buf_printf(to, STR_FMT " " STR_FMT " HTTP/1.1\r\nHost: %s", STR_ARG(p->method),
+               STR_ARG(p->path), k->host);
     buf_printf(to,
                "\r\nUser-Agent: usher-health/%s\r\nUsher-Edge: %s\r\nAccept: */*\r\n"
                "Connection: close\r\n\r\n",
@@ -327,6 +317,7 @@ struct health_check *health_check_start(struct health_checks *c, const struct he
     k->policy = p;
     k->at = place->at;
     k->connects_only = place->connects_only;
+    snprintf(k->host, sizeof(k->host), STR_FMT, STR_ARG(p->host.len > 0 ? p->host : place->host));
     CHECK(place->unix_path.len < sizeof(k->unix_path));
     if (place->unix_path.len > 0)
         memcpy(k->unix_path, place->unix_path.ptr, place->unix_path.len);

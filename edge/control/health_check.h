@@ -32,6 +32,7 @@ struct health_place {
     struct address at;
     struct str unix_path; /* ptr NULL: the address says where */
     bool connects_only;
+    struct str host; /* what an HTTP check says as Host, if its service does not say */
 };
 
 /* Calls fn once, later, within p->timeout_ms; never from within. `p` is borrowed until then, and

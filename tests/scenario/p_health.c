@@ -238,3 +238,39 @@ SCENARIO(health, behind_proxy_protocol_checks_say_that_they_are_the_edges_own)
           starts(origin_last(left.origin)->head, "PROXY UNKNOWN\r\nGET /healthz"));
     scene_end(&s);
 }
+
+/* FastCGI has no question that costs an application nothing. */
+SCENARIO(health, a_fastcgi_endpoint_is_connected_to_and_no_more)
+{
+    static struct scene s;
+    static struct checked left, right;
+    const char *at;
+
+    start_pair(&s, &left, &right, "health_path /healthz");
+    at = kept_format("fcgi://%s", origin_at(left.origin));
+    scene_redis(&s, "HDEL usher:endpoints:web %s", origin_at(left.origin));
+    scene_redis(&s, "HSET usher:endpoints:web %s root=/srv/app", at);
+    await(has(scene_redis(&s, "HGET usher:health:web %s", at), "up | one up "));
+    checked_forget(&left);
+    stays(checked_count(&left, NULL) == 0, 300);
+    origin_stop(left.origin);
+    await(has(scene_page(&s, "/endpoints?service=web&as=text"),
+              kept_format("%s  down: connection refused", at)));
+    scene_end(&s);
+}
+
+SCENARIO(health, a_name_is_checked_where_it_is_and_asked_for_by_its_name)
+{
+    static struct scene s;
+    static struct checked left, right;
+    const char *at;
+
+    start_pair(&s, &left, &right, "health_path /healthz");
+    at = kept_format("localhost:%s", strrchr(origin_at(left.origin), ':') + 1);
+    scene_redis(&s, "HDEL usher:endpoints:web %s", origin_at(left.origin));
+    scene_redis(&s, "HSET usher:endpoints:web %s 100", at);
+    await(has(scene_redis(&s, "HGET usher:health:web %s", at), "up | one up "));
+    cr_assert_eq(scene_logged(&s, "endpoint_down"), 0);
+    await(has(origin_last(left.origin)->head, kept_format("\r\nHost: %s\r\n", at)));
+    scene_end(&s);
+}
