@@ -359,28 +359,27 @@ static uint32_t by_load(const struct balance_request *r, struct view *v)
 }
 
 /* Its share of all that is under way, and somewhat more (hash_bound), is reached. */
-static bool is_at_bound(const struct balance_request *r, const struct view *v, uint32_t i,
-                        uint64_t all_active)
+static bool is_at_bound(const struct view *v, const struct endpoint *e, uint32_t weight,
+                        uint32_t bound, uint64_t all_active)
 {
-    uint64_t bound = r->service->policy.hash_bound;
-
-    return bound > 0 && (uint64_t)active(&r->service->endpoints[i]) * 100 * v->total >=
-                            bound * (all_active + 1) * v->weights[i];
+    return bound > 0 &&
+           (uint64_t)active(e) * 100 * v->total >= (uint64_t)bound * (all_active + 1) * weight;
 }
 
-static uint32_t by_hash(const struct balance_request *r, const struct view *v)
+static uint32_t by_hash(const struct balance_request *r, const struct view *v, uint32_t bound)
 {
     const struct service *s = r->service;
     uint32_t best = UINT32_MAX;
     uint64_t all_active = 0;
     double least = INFINITY;
 
-    for (uint32_t i = 0; s->policy.hash_bound > 0 && i < s->endpoint_count; i++)
+    for (uint32_t i = 0; bound > 0 && i < s->endpoint_count; i++)
         all_active += v->weights[i] > 0 ? active(&s->endpoints[i]) : 0;
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
         double number;
 
-        if (v->weights[i] == 0 || is_at_bound(r, v, i, all_active))
+        if (v->weights[i] == 0 ||
+            is_at_bound(v, &s->endpoints[i], v->weights[i], bound, all_active))
             continue;
         number = hash_number(r, i) / v->weights[i];
         if (number < least) {
@@ -403,7 +402,7 @@ static uint32_t pick(const struct balance_request *r, struct view *v)
     case BALANCE_LEAST_CONN:
         return by_load(r, v);
     case BALANCE_HASH:
-        return by_hash(r, v);
+        return by_hash(r, v, r->service->policy.hash_bound);
     }
     return by_lot(r, v);
 }
@@ -430,7 +429,8 @@ static bool is_of_one_out(const struct balance_request *r, struct view *v)
 
             v->weights[i] = endpoint_rota(r->service, e) == ROTA_FIRST ? endpoint_weight(e) : 0;
         }
-        return v->out[by_hash(r, v)] != PASSED_NOT;
+        v->total = v->sums[ROTA_FIRST].weight;
+        return v->out[by_hash(r, v, 0)] != PASSED_NOT;
     case BALANCE_ROUND_ROBIN:
         ++*r->cursor;
         break;
@@ -495,18 +495,25 @@ __attribute__((noinline)) static const struct endpoint *choose_among_all(
 
 /* --- those who stick to one --- */
 
-uint64_t balance_sticky_id(const struct service *service, const struct endpoint *e)
+/* The same address is called otherwise in another service. */
+static uint64_t sticky_id(uint64_t service_print, const struct endpoint_print *print)
 {
-    uint64_t id =
-        mixed(service->prints[e - service->endpoints].name + checksum(str_from(service->name)));
+    uint64_t id = mixed(print->name + service_print);
 
     return id != 0 ? id : 1;
 }
 
+uint64_t balance_sticky_id(const struct service *service, const struct endpoint *e)
+{
+    return sticky_id(checksum(str_from(service->name)), &service->prints[e - service->endpoints]);
+}
+
 static const struct endpoint *find_sticky(const struct balance_request *r)
 {
+    uint64_t service_print = checksum(str_from(r->service->name));
+
     for (uint32_t i = 0; i < r->service->endpoint_count; i++)
-        if (balance_sticky_id(r->service, &r->service->endpoints[i]) == r->sticky)
+        if (sticky_id(service_print, &r->service->prints[i]) == r->sticky)
             return &r->service->endpoints[i];
     return NULL;
 }
@@ -559,15 +566,22 @@ bool balance_explain(const struct balance_request *r, enum passed_over *out, uin
     bool several;
 
     look_at_all(r, &v);
-    several = !v.panic && s->has_near && v.sums[ROTA_FIRST].free > 0 && is_poor(r, &v);
-    find_considered(r, &v);
-    if (several)
+    several =
+        !v.panic && v.sums[ROTA_FIRST].free > 0 && v.sums[ROTA_FAR].free > 0 && is_poor(r, &v);
+    if (several) {
         consider(&v, 1u << ROTA_FIRST | 1u << ROTA_FAR, ROTAS);
-    weigh(r, &v);
+        weigh(r, &v);
+    } else {
+        find_considered(r, &v);
+    }
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
         enum rota_kind rota = endpoint_rota(s, &s->endpoints[i]);
 
         weights[i] = v.weights[i];
+        if (several) /* its own share, or one of what those that are out would have had */
+            weights[i] *= rota == ROTA_FIRST
+                              ? v.sums[ROTA_FAR].free
+                              : v.sums[ROTA_FIRST].weight - v.sums[ROTA_FIRST].healthy;
         out[i] = (enum passed_over)v.out[i];
         if (v.weights[i] > 0)
             out[i] = PASSED_NOT;

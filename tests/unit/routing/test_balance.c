@@ -649,6 +649,29 @@ Test(balance, keys_of_those_that_are_up_stay_in_a_poor_zone)
     end(&w);
 }
 
+Test(balance, a_bound_holds_in_a_poor_zone_too)
+{
+    struct world w;
+
+    begin_zones(&w, BALANCE_HASH);
+    w.policy.hash_bound = 200;
+    compile(&w);
+    set_down(&w, 0, true);
+    set_down(&w, 1, true);
+    for (unsigned n = 0; n < 600; n++) {
+        uint32_t i;
+
+        w.request.hash = key(n);
+        i = choose(&w);
+        cr_assert(i > 1 && i < 6);
+        set_active(&w, i, atomic_load(&w.service->endpoints[i].state->active) + 1);
+    }
+    for (uint32_t i = 2; i < 6; i++)
+        cr_expect(atomic_load(&w.service->endpoints[i].state->active) > 60, "%u has %u of 600", i,
+                  atomic_load(&w.service->endpoints[i].state->active));
+    end(&w);
+}
+
 /* --- slow start --- */
 
 Test(balance, a_new_one_takes_its_share_little_by_little)
@@ -727,4 +750,26 @@ Test(balance, an_explanation_says_who_is_out_and_why)
     cr_expect_eq(out[4], PASSED_DRAIN);
     cr_expect_eq(out[5], PASSED_BACKUP);
     end(&w);
+}
+
+Test(balance, an_explanation_of_a_poor_zone_needs_neither_turn_nor_lot)
+{
+    for (unsigned b = BALANCE_ROUND_ROBIN; b <= BALANCE_HASH; b++) {
+        enum passed_over out[MOST];
+        uint64_t weights[MOST], sum = 0;
+        struct world w;
+
+        begin_zones(&w, (enum balance)b);
+        w.request.cursor = NULL;
+        w.request.random = NULL;
+        set_down(&w, 0, true);
+        set_down(&w, 1, true);
+        cr_expect_not(balance_explain(&w.request, out, weights));
+        for (unsigned i = 0; i < 6; i++)
+            sum += weights[i];
+        cr_expect_eq(weights[2] * 3, sum, "a third");
+        cr_expect_eq(weights[3] * 9, sum * 2);
+        cr_expect_eq(out[3], PASSED_NOT);
+        end(&w);
+    }
 }
