@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "control/bans.h"
 #include "control/explain_endpoints.h"
 #include "control/explain_limits.h"
@@ -409,6 +410,13 @@ static void find_action(struct walk *w)
 
 /* --- endpoints --- */
 
+/* As far as is known: what is asked of Redis knows of no edge. */
+static bool circuit_is_open(const struct service *service)
+{
+    return service->state != NULL && service->policy.breaker.percent > 0 &&
+           strcmp(breaker_state_name(&service->state->breaker, clock_now_ms()), "open") == 0;
+}
+
 static void find_endpoints(struct walk *w, struct service *service)
 {
     struct route_request q = explain_message_route_request(&w->message);
@@ -420,6 +428,8 @@ static void find_endpoints(struct walk *w, struct service *service)
         service_arrange(service, zone);
     if (!explain_endpoints(w->e, w->source, service, &q))
         ends(w, FAULT_no_endpoint);
+    if (circuit_is_open(service))
+        ends(w, FAULT_circuit_open);
     if (w->e->panic)
         remark(w, STR("so few of the service's endpoints are up that all are used (panic)"));
 }

@@ -66,13 +66,24 @@ static void say_health(struct explanation *e, const struct explain_source *sourc
     buf_free(&says);
 }
 
+static struct str say_ejection(struct explanation *e, struct outlier_state *o, uint64_t now_ms)
+{
+    uint64_t until = atomic_load(&o->until_ms);
+
+    return explain_print(e, "ejected for %llu s more: %s",
+                         (unsigned long long)(until > now_ms ? (until - now_ms + 999) / 1000 : 0),
+                         outlier_reason_name((enum outlier_reason)atomic_load(&o->reason)));
+}
+
 static struct str why_out(struct explanation *e, const struct explain_source *source,
-                          const struct endpoint *from, enum passed_over out)
+                          const struct endpoint *from, enum passed_over out, uint64_t now_ms)
 {
     enum guard_verdict judged = endpoint_verdict(source->guard, from);
 
     if (judged != GUARD_ALLOWED)
         return explain_print(e, "endpoint_forbidden: expected %s", guard_expects(judged));
+    if (out == PASSED_EJECTED)
+        return say_ejection(e, &from->state->outlier, now_ms);
     return str_from(passed_over_text(out));
 }
 
@@ -108,7 +119,7 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
         char text[ENDPOINT_TEXT_SIZE];
         struct explained_endpoint seen = {
             .address = arena_copy(&e->arena, str_from(endpoint_text(from, text))),
-            .out = why_out(e, source, from, out[i]),
+            .out = why_out(e, source, from, out[i], r.now_ms),
             .weight = from->weight,
             .share = total > 0 ? (double)weights[i] / (double)total : 0,
             .chosen = from == chosen,

@@ -38,13 +38,14 @@ SCENARIO(breaker, opens_answers_at_once_and_closes_when_all_is_well)
 
     scene_start(&s, .workers = 2);
     origin_script(o, hang_up, NULL);
-    serve(&s, o, "breaker 50 breaker_min 10 breaker_open 1s");
+    serve(&s, o, "breaker 50 breaker_min 10 breaker_open 3s");
     cr_assert_eq(get(&s, 10, 502), 10);
     r = scene_get(&s, "a.test", "/");
     cr_assert_eq(r.status, 503);
     cr_assert_str_eq(response_fault(&r), "circuit_open");
-    cr_assert_str_eq(response_field(&r, "retry-after"), "1");
+    cr_assert_str_eq(response_field(&r, "retry-after"), "3");
     cr_assert_eq(origin_requests(o), 10, "it is not asked");
+    cr_assert(has(scene_page(&s, "/explain?url=http://a.test/"), "circuit_open"));
     cr_assert_eq(scene_logged(&s, "circuit_open service=web"), 1);
     expect_metric(&s, "usher_breakers_opened_total", 1);
     origin_script(o, NULL, NULL);
@@ -61,7 +62,7 @@ SCENARIO(breaker, opens_again_when_nothing_is_better)
 
     scene_start(&s, .workers = 1);
     origin_script(o, hang_up, NULL);
-    serve(&s, o, "breaker 50 breaker_min 10 breaker_open 500ms");
+    serve(&s, o, "breaker 50 breaker_min 10 breaker_open 2s");
     cr_assert_eq(get(&s, 20, 502), 10);
     await(get(&s, 1, 502) == 1);
     cr_assert_eq(get(&s, 5, 503), 5);

@@ -17,7 +17,7 @@ static void hang_up(struct origin_conn *c, struct origin_request *r, void *arg)
 
 static void read_late(struct origin_conn *c, struct origin_request *r, void *arg)
 {
-    uint64_t until = await_now_ms() + 60;
+    uint64_t until = await_now_ms() + 120;
 
     (void)arg;
     while (await_now_ms() < until)
@@ -53,11 +53,11 @@ SCENARIO(outlier, one_that_fails_five_times_in_a_row_is_left_alone_and_comes_bac
 
     scene_start(&s, .workers = 2);
     origin_script(bad, hang_up, NULL);
-    serve(&s, bad, good, "outlier_eject 1s");
+    serve(&s, bad, good, "outlier_eject 2s");
     cr_assert_eq(get(&s, 40, 502), 5, "the sixth goes to the other one");
     cr_assert_eq(origin_requests(bad), 5);
     cr_assert_eq(scene_logged(&s, "endpoint_ejected"), 1);
-    cr_assert_eq(scene_logged(&s, "reason=failures for_ms=1000"), 1);
+    cr_assert_eq(scene_logged(&s, "reason=failures for_ms=2000"), 1);
     expect_metric(&s, EJECTED("failures"), 1);
     origin_script(bad, NULL, NULL);
     await(get(&s, 1, 200) == 1 && origin_requests(bad) > 5);
@@ -145,7 +145,7 @@ SCENARIO(outlier, a_slow_one_is_left_alone_when_asked_for)
 
     scene_start(&s, .workers = 1);
     origin_script(slow, read_late, NULL);
-    serve(&s, slow, good, "outlier_latency 4x");
+    serve(&s, slow, good, "outlier_latency 3x");
     await(get(&s, 8, 200) == 8 && scene_logged(&s, "reason=latency") == 1);
     cr_assert_leq(origin_requests(slow), 40);
     expect_metric(&s, EJECTED("latency"), 1);
@@ -168,6 +168,7 @@ SCENARIO(outlier, what_is_known_survives_changes_of_the_records)
     cr_assert_eq(get(&s, 20, 502), 0);
     cr_assert_eq(origin_requests(bad), 5);
     cr_assert(has(scene_page(&s, "/dump/services"), "\"ejected_ms\":"));
+    cr_assert(has(scene_page(&s, "/explain?url=http://a.test/"), "s more: failures"));
     scene_end(&s);
 }
 

@@ -291,15 +291,15 @@ SCENARIO(retries, all_attempts_together_take_no_longer_than_one)
 
     scene_start(&s, .workers = 1, .flags = { "--connect-timeout", "2s" });
     serve(&s, origin_deaf(), origin_deaf(), "retries 3");
-    scene_redis(&s, "HSET usher:tenant:t to service:web timeout 3s");
+    scene_redis(&s, "HSET usher:tenant:t to service:web timeout 2500ms");
     scene_redis(&s, "SET usher:host:a.test tenant:t");
     scene_live(&s);
     begun = await_now_ms();
     r = scene_get(&s, "a.test", "/");
     cr_assert_eq(r.status, 504, "%d %s", r.status, r.why);
     cr_assert_str_eq(response_fault(&r), "connect_timeout");
-    cr_assert_lt(await_now_ms() - begun, 3900);
-    cr_assert_geq(await_now_ms() - begun, 2900);
+    cr_assert_lt(await_now_ms() - begun, 3700);
+    cr_assert_geq(await_now_ms() - begun, 2450);
     expect_metric(&s, RETRIES("connect"), 1);
     scene_end(&s);
 }
