@@ -212,7 +212,7 @@ static bool find_raw_path(struct walk *w)
 
 static bool judge_limits(struct walk *w)
 {
-    struct explained_ranks ranks = { .has_tenant = w->tenant != NULL };
+    struct explained_ranks ranks = { .fields = { NULL } };
 
     for (unsigned i = 0; i < RANKS; i++) {
         ranks.fields[i] = fields_of(w, i);

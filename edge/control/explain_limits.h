@@ -11,7 +11,6 @@
 struct explained_ranks {
     const struct tenant_fields *fields[EXPLAINED_RANKS]; /* NULL: is not there */
     struct str keys[EXPLAINED_RANKS];
-    bool has_tenant;
 };
 
 /* False: none of them lets this client in. */

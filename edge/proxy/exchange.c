@@ -317,7 +317,8 @@ static void go_on(struct exchange *x)
 static enum verdict match(struct exchange *x)
 {
     enum fault fault = match_request(x);
-    bool has_modules = !limits_is_refusal(fault) && modules_attach(x);
+    bool refused = fault != FAULT_NONE && limits_is_refusal(fault);
+    bool has_modules = !refused && modules_attach(x);
 
     x->unrouted = fault == FAULT_no_route && has_modules; /* its modules may have the answer */
     if (fault != FAULT_NONE && !x->unrouted)

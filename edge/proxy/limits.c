@@ -47,24 +47,41 @@ void limits_count_refusal(struct exchange *x, enum fault fault)
 
 /* --- what is said --- */
 
-/* The first word on `member`; 0: nobody says it. */
-#define SAID(x, member)                                                                            \
-    ({                                                                                             \
-        const struct limits *said_ = NULL;                                                         \
-        unsigned layer_ = 0;                                                                       \
-                                                                                                   \
-        while (layer_ < MATCH_LAYERS &&                                                            \
-               ((said_ = match_fields(x, layer_)->limits) == NULL || said_->member == 0))          \
-            layer_++;                                                                              \
-        layer_ < MATCH_LAYERS ? said_->member : 0;                                                 \
-    })
+/* Of those who say limits at all, the strongest first. */
+struct said {
+    const struct limits *by[MATCH_LAYERS];
+    unsigned count;
+};
 
-static const struct limit_ranges *ranges_said(const struct exchange *x, bool deny)
+static struct said said_of(const struct exchange *x)
 {
+    struct said said = { .count = 0 };
+
     for (unsigned i = 0; i < MATCH_LAYERS; i++) {
         const struct limits *l = match_fields(x, i)->limits;
 
-        if (l != NULL && (deny ? l->deny.said : l->allow.said))
+        if (l != NULL)
+            said.by[said.count++] = l;
+    }
+    return said;
+}
+
+/* The first word on `member`; 0: nobody says it. */
+#define SAID(said, member)                                                                         \
+    ({                                                                                             \
+        unsigned by_ = 0;                                                                          \
+                                                                                                   \
+        while (by_ < (said)->count && (said)->by[by_]->member == 0)                                \
+            by_++;                                                                                 \
+        by_ < (said)->count ? (said)->by[by_]->member : 0;                                         \
+    })
+
+static const struct limit_ranges *ranges_said(const struct said *said, bool deny)
+{
+    for (unsigned i = 0; i < said->count; i++) {
+        const struct limits *l = said->by[i];
+
+        if (deny ? l->deny.said : l->allow.said)
             return deny ? &l->deny : &l->allow;
     }
     return NULL;
@@ -113,14 +130,15 @@ void limits_release(struct limits_hold *hold)
     give_place(&state->conns); /* the last touch: nothing else may keep the state */
 }
 
-static enum fault hold_connection(struct exchange *x, struct tenant_state *state)
+static enum fault hold_connection(struct exchange *x, const struct said *said,
+                                  struct tenant_state *state)
 {
     struct limits_hold *hold = x->client->hold(x->session);
     uint32_t most;
 
     if (hold->state == state)
         return FAULT_NONE;
-    most = SAID(x, max_conns);
+    most = SAID(said, max_conns);
     if (!take_place(&state->conns, most != 0 ? most : LIMIT_OFF))
         return FAULT_too_many_connections;
     limits_release(hold);
@@ -156,9 +174,9 @@ static bool take_token(struct token_bucket *b, uint64_t now_ns, uint64_t interva
 }
 
 /* A state without a name is no other edge's. */
-static bool is_shared(const struct exchange *x, const struct tenant_state *state)
+static bool is_shared(const struct said *said, const struct tenant_state *state)
 {
-    return SAID(x, rps_of) == RPS_OF_CLUSTER && state->state.key != NULL;
+    return SAID(said, rps_of) == RPS_OF_CLUSTER && state->state.key != NULL;
 }
 
 /* This edge holds the rate by itself as well; while Redis is away, its part of it. */
@@ -183,9 +201,9 @@ static bool take_leased(struct exchange *x, struct tenant_state *state, uint32_t
     return word != LEASE_DRY;
 }
 
-static enum fault take_rate(struct exchange *x, struct tenant_state *state)
+static enum fault take_rate(struct exchange *x, const struct said *said, struct tenant_state *state)
 {
-    uint32_t rps = SAID(x, rps), burst;
+    uint32_t rps = SAID(said, rps), burst;
     uint64_t wait_ns = 0;
     bool taken;
 
@@ -193,10 +211,10 @@ static enum fault take_rate(struct exchange *x, struct tenant_state *state)
         return FAULT_NONE;
     if (x->site->fields.limits != NULL && x->site->fields.limits->rps != 0)
         state = atomic_load_explicit(&x->site->state, memory_order_acquire);
-    burst = SAID(x, burst);
+    burst = SAID(said, burst);
     if (burst == 0)
         burst = rps;
-    if (is_shared(x, state))
+    if (is_shared(said, state))
         taken = take_leased(x, state, rps, burst, &wait_ns);
     else
         taken = take_token(&state->rate, clock_now_ns(), limit_interval_ns(rps), burst, &wait_ns);
@@ -206,9 +224,9 @@ static enum fault take_rate(struct exchange *x, struct tenant_state *state)
 
 /* --- all of it --- */
 
-static enum fault judge_body(struct exchange *x)
+static enum fault judge_body(struct exchange *x, const struct said *said)
 {
-    uint64_t most = SAID(x, max_body);
+    uint64_t most = SAID(said, max_body);
 
     x->body_most = most != 0 ? most : UINT64_MAX;
     return x->request.body == BODY_LENGTH && x->request.body_bytes > x->body_most
@@ -216,32 +234,34 @@ static enum fault judge_body(struct exchange *x)
                : FAULT_NONE;
 }
 
-static enum fault judge_requests(struct exchange *x, struct tenant_state *state)
+static enum fault judge_requests(struct exchange *x, const struct said *said,
+                                 struct tenant_state *state)
 {
-    uint32_t most = SAID(x, max_requests);
+    uint32_t most = SAID(said, max_requests);
     enum fault fault;
 
     if (!take_place(&state->requests, most != 0 ? most : LIMIT_OFF))
         return FAULT_too_many_requests;
     x->counted = true;
-    fault = take_rate(x, state);
+    fault = take_rate(x, said, state);
     if (fault == FAULT_NONE)
-        fault = pace_begin(x, SAID(x, bandwidth));
+        fault = pace_begin(x, SAID(said, bandwidth));
     return fault;
 }
 
 static enum fault judge(struct exchange *x, struct tenant_state *state)
 {
-    const struct limit_ranges *allow = ranges_said(x, false), *deny = ranges_said(x, true);
+    const struct said said = said_of(x);
+    const struct limit_ranges *allow = ranges_said(&said, false), *deny = ranges_said(&said, true);
     enum fault fault;
 
     if ((allow != NULL || deny != NULL) &&
         !limits_let_in(allow, deny, x->client->client_address(x->session)))
         return FAULT_denied_address;
-    fault = hold_connection(x, state);
+    fault = hold_connection(x, &said, state);
     if (fault == FAULT_NONE)
-        fault = judge_body(x);
-    return fault == FAULT_NONE ? judge_requests(x, state) : fault;
+        fault = judge_body(x, &said);
+    return fault == FAULT_NONE ? judge_requests(x, &said, state) : fault;
 }
 
 enum fault limits_admit(struct exchange *x)

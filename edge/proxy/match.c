@@ -54,7 +54,9 @@ const struct tenant_fields *match_fields(const struct exchange *x, unsigned i)
 
 bool match_has_limits(const struct exchange *x)
 {
-    return SAID(x, limits) != NULL;
+    return x->site->fields.limits != NULL ||
+           (x->tenant != NULL && x->tenant->fields.limits != NULL) ||
+           (x->defaults != NULL && x->defaults->fields.limits != NULL);
 }
 
 /* The nearest to the request that says it; a request of the edge's own has no site. */

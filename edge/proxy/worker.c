@@ -18,6 +18,7 @@
 #include "proxy/module_run.h"
 #include "proxy/places.h"
 #include "proxy/queue.h"
+#include "proxy/reply.h"
 #include "proxy/session.h"
 #include "proxy/tunnel.h"
 #include "proxy/worker_dump.h"
@@ -381,6 +382,7 @@ void worker_join(struct worker *w)
     free(w->path_form);
     free(w->listeners);
     free(w->file_room);
+    replies_free(w);
     buf_free(&w->access_lines);
     module_watch_free(&w->modules);
     module_asks_free(w);

@@ -71,7 +71,8 @@ struct worker {
         size_t forgotten_bytes;
     } subrequest_count;
     struct module_watch modules;
-    char *file_room; /* a piece of a file on its way; NULL: none was sent yet */
+    struct kept_replies *replies; /* of faults, once answered; NULL: none was */
+    char *file_room;              /* a piece of a file on its way; NULL: none was sent yet */
     struct turn_end reap;
 
     struct buf access_lines;

@@ -497,7 +497,10 @@ local check_type = {
             count = count + 1
             if count > RANGES_MAX then refuse(field, text, 'at most 256 ranges') end
             if not is_range(part) then
-                refuse(field, text, 'a range of addresses such as 10.0.0.0/8 or fd00::/8')
+                local ip, most = part:match('^([^/]*)/'), nil
+                if ip and is_ipv4(ip) then most = 32 elseif ip and is_ipv6(ip) then most = 128 end
+                refuse(field, text, most and '0 to ' .. most .. ' behind the slash' or
+                    'a range of addresses such as 10.0.0.0/8 or fd00::/8')
             end
         end
         if count == 0 then refuse(field, text, range) end

@@ -44,16 +44,16 @@ SCENARIO(tenant_limits, requests_beyond_the_rate_are_429_and_the_endpoint_sees_n
     static struct scene s;
     struct origin *o = begin(&s, 2, "rps 1 burst 5");
     struct response r;
+    unsigned passed = 5;
 
     cr_expect_eq(count_answers(&s, "a.test", 3, 200), 3);
     cr_expect_eq(count_answers(&s, "b.test", 2, 200), 2, "all hosts of the tenant together");
-    r = scene_get(&s, "a.test", "/");
-    if (r.status == 200) /* a second has passed */
-        r = scene_get(&s, "a.test", "/");
+    while ((r = scene_get(&s, "a.test", "/")).status == 200) /* a second has passed */
+        passed++;
     expect_refusal(r, 429, "rate_limited");
     cr_assert_not_null(response_field(&r, "retry-after"));
     cr_expect_eq(atoi(response_field(&r, "retry-after")), 1);
-    cr_expect_leq(origin_requests(o), 7);
+    cr_expect_eq(origin_requests(o), passed);
     expect_get(&s, "c.test", "/", 200, "one");
     cr_expect_gt(scene_fault_count(&s, "rate_limited"), 0);
     await(scene_get(&s, "a.test", "/").status == 200);
@@ -67,7 +67,7 @@ SCENARIO(tenant_limits, a_change_of_the_rate_holds_for_the_next_request)
     begin(&s, 2, "rps 1 burst 2");
     while (scene_get(&s, "a.test", "/").status == 200)
         continue;
-    scene_redis(&s, "HSET usher:tenant:acme rps 1000 burst 1000");
+    scene_redis(&s, "HSET usher:tenant:acme rps 100000 burst 1000");
     scene_live(&s);
     await_within(count_answers(&s, "a.test", 20, 200) == 20, 4000);
     scene_redis(&s, "HSET usher:tenant:acme rps 1 burst 1");

@@ -10,7 +10,7 @@
 #include "harness/scene.h"
 
 #define CLIENTS 6
-#define RATE 400
+#define RATE 200 /* far below what the clients ask, also where little time is theirs */
 #define MEASURED_MS 5000
 
 /* A client that asks one edge without a break, or at a pace. */
@@ -142,7 +142,7 @@ SCENARIO(rates, an_edge_that_is_seldom_asked_gets_its_requests_through)
     double rate;
 
     begin(&s, 2, others, kept_format("rps %u burst 40", RATE));
-    flood_start(&floods[0], s.edge.at, 2500); /* within the rate, with what is below */
+    flood_start(&floods[0], s.edge.at, 8000); /* within the rate, with what is below */
     flood_start(&floods[1], others[0].at, 200000);
     await(sum_passed(2) > 50);
     rate_within(2, 1500);
@@ -151,7 +151,7 @@ SCENARIO(rates, an_edge_that_is_seldom_asked_gets_its_requests_through)
     flood_start(&floods[0], s.edge.at, 0); /* now it has all there is */
     flood_start(&floods[1], s.edge.at, 0);
     await(atomic_load(&floods[0].refused) > 100);
-    rate = rate_within(2, 2000);
+    rate = rate_within(2, 4000);
     cr_expect_gt(rate, RATE * 0.93, "%.1f of %u a second", rate, RATE);
     cr_expect_lt(rate, RATE * 1.07, "%.1f of %u a second", rate, RATE);
     floods_end(2);
@@ -181,7 +181,7 @@ SCENARIO(rates, without_redis_each_edge_holds_its_share)
     scene_redis(&s, "SET usher:host:a.test tenant:acme");
     await(atoi(scene_redis(&s, "EXISTS usher:rate:acme")) == 1);
     rate_within(4, 1500);
-    rate = rate_within(4, 2000);
+    rate = rate_within(4, 4000);
     cr_expect_gt(rate, RATE * 0.9, "%.1f of %u a second with Redis again", rate, RATE);
     cr_expect_lt(rate, RATE * 1.1, "%.1f of %u a second with Redis again", rate, RATE);
     floods_end(4);
@@ -194,20 +194,20 @@ SCENARIO(rates, a_changed_rate_holds_across_the_cluster)
     static struct edge others[1];
     double rate;
 
-    begin(&s, 2, others, "rps 100 burst 10");
+    begin(&s, 2, others, "rps 70 burst 10");
     for (unsigned i = 0; i < 4; i++)
         flood_start(&floods[i], i % 2 == 0 ? s.edge.at : others[0].at, 300);
     await(sum_limited(4) > sum_passed(4) + 500);
     scene_redis(&s, "HSET usher:tenant:acme rps %u", RATE);
     scene_live(&s);
     rate_within(4, 1000);
-    rate = rate_within(4, 2500);
-    cr_expect_gt(rate, RATE * 0.93, "%.1f of %u a second", rate, RATE);
-    cr_expect_lt(rate, RATE * 1.07, "%.1f of %u a second", rate, RATE);
+    rate = rate_within(4, 4000);
+    cr_expect_gt(rate, RATE * 0.92, "%.1f of %u a second", rate, RATE);
+    cr_expect_lt(rate, RATE * 1.08, "%.1f of %u a second", rate, RATE);
     scene_redis(&s, "HSET usher:tenant:acme rps 50");
     scene_live(&s);
     rate_within(4, 1500);
-    rate = rate_within(4, 2500);
+    rate = rate_within(4, 4000);
     cr_expect_gt(rate, 50 * 0.9, "%.1f of 50 a second", rate);
     cr_expect_lt(rate, 50 * 1.1, "%.1f of 50 a second", rate);
     floods_end(4);
