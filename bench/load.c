@@ -14,11 +14,12 @@
  *     -z asks for gzip, and what is not gzip is an error
  *     -r REQUESTS a second, of all connections together; without it, as many as are answered
  *     -l a 429 is no error, and is counted apart
+ *     -a STATUS of a right answer (200)
  *     -m PID,PID,... whose CPU time is measured
  *     -1 asks once, prints the response and ends
  *     -f N prints N free ports and ends
  *
- * Prints one line: name=value pairs, separated by spaces. An error is any status but 200, a wrong
+ * Prints one line: name=value pairs, separated by spaces. An error is any other status, a wrong
  * length, a refused or broken connection, and what was unanswered for STALL_NS.
  * Bodies are counted, not looked at: what does not come with the head is thrown away in the kernel
  * (MSG_TRUNC), unless it comes in chunks.
@@ -32,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,6 +74,7 @@ struct options {
     const char *path, *host;
     uint64_t body;       /* UNTOLD: any */
     uint64_t per_second; /* 0: as many as are answered */
+    const char *status;
     bool each_new, once, gzip, limits, turned_away;
     pid_t pids[MOST_PIDS];
     unsigned pid_count;
@@ -212,6 +215,22 @@ static void ask_due(struct load *l)
     }
 }
 
+/* At a pace each request has its own moment: a millisecond's worth at once would queue behind itself. */
+static int wait_events(struct load *l, struct epoll_event *events)
+{
+    struct timespec until = { 0 };
+    uint64_t due;
+
+    if (!l->o.per_second)
+        return epoll_wait(l->epoll, events, EVENTS, 100);
+    due = l->paced_from + (l->asked + 1) * 1000000000u / l->o.per_second;
+    if (due > l->now + 1000000u || !l->rest_count)
+        due = l->now + 1000000u;
+    if (due > l->now)
+        until.tv_nsec = (long)(due - l->now);
+    return epoll_pwait2(l->epoll, events, EVENTS, &until, NULL);
+}
+
 static void reopen(struct load *l, struct conn *c)
 {
     bool rests = l->o.per_second && c->answered && !c->asked_at;
@@ -260,8 +279,8 @@ static bool is_right(struct load *l, struct conn *c, size_t head, uint64_t lengt
         l->all_limited++;
         return length != UNTOLD;
     }
-    if (memcmp(c->in, "HTTP/1.1 200", 12) || (length == UNTOLD && !c->chunked) ||
-        (l->o.body != UNTOLD && length != l->o.body))
+    if (memcmp(c->in, "HTTP/1.1 ", 9) || memcmp(c->in + 9, l->o.status, 3) ||
+        (length == UNTOLD && !c->chunked) || (l->o.body != UNTOLD && length != l->o.body))
         return false;
     coding = field_of(c->in, head, "content-encoding:");
     return !l->o.gzip || (coding && !strncasecmp(coding, "gzip\r", 5));
@@ -449,7 +468,7 @@ static void turns_until(struct load *l, uint64_t end, uint64_t least_asked)
 
     while (l->now < end ||
            ((l->asked < least_asked || l->heard_of < l->o.connections) && l->now < latest)) {
-        int count = epoll_wait(l->epoll, events, EVENTS, l->o.per_second ? 1 : 100);
+        int count = wait_events(l, events);
         for (int i = 0; i < count; i++) {
             struct conn *c = events[i].data.ptr;
             while (read_some(l, c)) {}
@@ -580,7 +599,7 @@ static void read_options(struct load *l, int argc, char **argv)
     struct options *o = &l->o;
     int option;
 
-    while ((option = getopt(argc, argv, "n:d:w:p:b:c:h:k:m:f:r:xezl1")) != -1) {
+    while ((option = getopt(argc, argv, "n:d:w:p:b:c:h:k:m:f:r:a:xezl1")) != -1) {
         if (option == 'n')
             o->connections = (unsigned)loopback_number("-n", optarg, 1, 100000);
         else if (option == 'd')
@@ -599,6 +618,8 @@ static void read_options(struct load *l, int argc, char **argv)
             o->hosts = (unsigned)loopback_number("-k", optarg, 1, 10000000);
         else if (option == 'm')
             read_pids(o, optarg);
+        else if (option == 'a')
+            o->status = optarg;
         else if (option == 'x')
             o->each_new = true;
         else if (option == 'e')
@@ -627,10 +648,12 @@ int main(int argc, char **argv)
                .warm_ns = 500000000u,
                .path = "/small",
                .host = "bench.test",
+               .status = "200",
                .body = UNTOLD },
     };
 
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_TIMERSLACK, 1);
     read_options(&l, argc, argv);
     if (optind == argc || argc - optind > MOST_ADDRESSES)
         loopback_die("usage: load [options] ADDRESS...");
