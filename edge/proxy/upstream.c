@@ -369,31 +369,6 @@ static size_t write_proxy_header(const struct upstream *u, const struct exchange
     return proxy_header_write(u->send_proxy, client->client_address(x->session), &reached, to);
 }
 
-void upstream_shape_request(struct exchange *x, struct request_out *out)
-{
-    *out = (struct request_out){
-        .method = parser_method_name(x->request.method),
-        .path = x->path_sent,
-        .query = x->target.query,
-        .host = x->target.authority,
-        .authority = x->forwarded_host.len > 0 ? x->forwarded_host : x->target.authority,
-        .client_ip = x->client->client_ip(x->session),
-        .scheme = x->https ? STR("https") : STR("http"),
-        .id = str_from(x->w->settings->cdn_id),
-        .forwarded = x->w->settings->forwarded,
-    };
-    if (x->route != NULL) {
-        if (x->route->host.len > 0)
-            out->host = x->route->host;
-        out->edits = x->route->edits;
-        out->edit_count = x->route->edit_count;
-    }
-    if (x->modules != NULL)
-        modules_shape_request(x, out);
-    if (x->host_sent.len > 0)
-        out->host = x->host_sent;
-}
-
 enum fault upstream_send_head(struct upstream *u, struct exchange *x)
 {
     if (u->send_proxy != PROXY_NONE)

@@ -5,9 +5,10 @@
 #ifndef PROXY_UPSTREAM_PROTOCOL_H
 #define PROXY_UPSTREAM_PROTOCOL_H
 
+#include "http/serializer.h"
+#include "proxy/module_run.h"
 #include "proxy/upstream.h"
-
-struct request_out;
+#include "proxy/worker_state.h"
 
 struct upstream_protocol {
     const char *name;
@@ -28,7 +29,31 @@ extern const struct upstream_protocol upstream_http1, upstream_fastcgi;
 /* The connection is of no more use to its exchange, which hears of it last. */
 void upstream_lose(struct upstream *u, enum fault fault);
 
-/* What the endpoint is to get as head, from the exchange, its rule and its modules. */
-void upstream_shape_request(struct exchange *x, struct request_out *out);
+/* What the endpoint is to get as head, from the exchange, its rule and its modules. Each request pays for
+ * it, so it stands where its callers do. */
+static inline void upstream_shape_request(struct exchange *x, struct request_out *out)
+{
+    *out = (struct request_out){
+        .method = parser_method_name(x->request.method),
+        .path = x->path_sent,
+        .query = x->target.query,
+        .host = x->target.authority,
+        .authority = x->forwarded_host.len > 0 ? x->forwarded_host : x->target.authority,
+        .client_ip = x->client->client_ip(x->session),
+        .scheme = x->https ? STR("https") : STR("http"),
+        .id = str_from(x->w->settings->cdn_id),
+        .forwarded = x->w->settings->forwarded,
+    };
+    if (x->route != NULL) {
+        if (x->route->host.len > 0)
+            out->host = x->route->host;
+        out->edits = x->route->edits;
+        out->edit_count = x->route->edit_count;
+    }
+    if (x->modules != NULL)
+        modules_shape_request(x, out);
+    if (x->host_sent.len > 0)
+        out->host = x->host_sent;
+}
 
 #endif

@@ -243,7 +243,8 @@ static void *serve(void *owner)
 
         pthread_mutex_lock(&o->lock);
         o->requests++;
-        o->last = r; /* those before it are what tests may still hold */
+        r->before = o->last; /* what tests may still hold */
+        o->last = r;
         script = o->script;
         arg = o->arg;
         pthread_mutex_unlock(&o->lock);

@@ -22,6 +22,7 @@ struct responder_request {
     size_t body_len;
     unsigned connection;
     bool keep; /* FCGI_KEEP_CONN */
+    struct responder_request *before;
 };
 
 /* Answers one request, read to the end of its body, on the connection's own thread. */
