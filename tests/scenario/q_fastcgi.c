@@ -587,3 +587,26 @@ SCENARIO(fastcgi, checks_of_health_open_a_connection_and_no_more)
     expect_get(&s, "a.test", "/", 200, NULL);
     scene_end(&s);
 }
+
+SCENARIO(fastcgi, a_responder_that_takes_long_is_overtaken_by_another)
+{
+    static struct scene s;
+    static struct gate gate = GATE_CLOSED;
+    struct responder *slow = begin(&s, OPTIONS), *quick = responder_start("127.0.0.1:0");
+
+    responder_script(slow, wait_at_gate, &gate);
+    responder_script(quick, responder_says, "A: b\r\n\r\nquick");
+    scene_redis(&s,
+                "HSET usher:endpoints:php fcgi://%s '" OPTIONS " weight=1000' fcgi://%s '" OPTIONS
+                " weight=1'",
+                responder_at(slow), responder_at(quick));
+    scene_redis(&s, "HSET usher:service:php hedge 50ms retry_budget 100");
+    scene_redis(&s, "SET usher:host:a.test service:php");
+    scene_live(&s);
+    for (unsigned i = 0; i < 3; i++)
+        expect_get(&s, "a.test", "/", 200, "quick");
+    cr_assert_gt(responder_requests(slow), 0);
+    gate_open(&gate);
+    await(responder_open(slow) == 0);
+    scene_end(&s);
+}
