@@ -393,6 +393,33 @@ SCENARIO(balance, one_that_drains_keeps_its_clients_and_gets_no_more)
     scene_end(&s);
 }
 
+SCENARIO(balance, who_is_retried_elsewhere_sticks_there)
+{
+    static struct scene s;
+    const char *cookie;
+    struct origin *o[2], *own;
+    struct response r;
+    struct client *c;
+
+    scene_start(&s, .workers = 1);
+    begin(&s, o, 2);
+    policy(&s, "sticky srv");
+    c = scene_open(&s);
+    r = ask(c, "/", "");
+    cookie = cookie_of(&r);
+    own = find(o, 2, r.text);
+    origin_stop(own);
+    r = ask(c, "/", cookie); /* refused there, and tried at the other */
+    expect_status(r, 200);
+    cr_assert_str_eq(r.text, own == o[0] ? "two" : "one");
+    cookie = cookie_of(&r);
+    cr_assert_not_null(cookie);
+    r = ask(c, "/", cookie);
+    expect_status(r, 200);
+    cr_assert_null(response_field(&r, "set-cookie"));
+    scene_end(&s);
+}
+
 SCENARIO(balance, a_websocket_sticks_too_and_faults_set_no_cookie)
 {
     static struct scene s;
