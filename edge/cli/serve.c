@@ -21,7 +21,9 @@ static int write_help(void)
     buf_add_text(&text, "usage: usher serve [FLAGS]\n\n"
                         "Every flag may also be said by its environment variable; flags win.\n"
                         "SIGTERM and SIGINT drain: what runs is finished, then the process ends. "
-                        "A second one ends it at once.\n\n");
+                        "A second one ends it at once.\n"
+                        "SIGUSR2 upgrades, as usher upgrade does. SIGHUP opens the access log "
+                        "anew.\n\n");
     settings_help(&text);
     fwrite(text.ptr, 1, text.len, stdout);
     buf_free(&text);

@@ -54,7 +54,7 @@ void places_put(struct upstream *u)
     struct worker *w = u->w;
     struct places *p = u->place;
 
-    if (w->pool.closing || places_are_over(p)) {
+    if (w->pool.closing || places_are_over(p) || (w->handed_over && !has_waiters(p))) {
         upstream_close(u);
         return;
     }
@@ -90,7 +90,8 @@ static struct upstream *first_to_trim(struct worker *w, const struct service_sta
         struct upstream *u = LIST_ITEM(node, struct upstream, place_node);
 
         if (u->state == UPSTREAM_IDLE && !list_is_empty(&u->node) &&
-            (service == NULL || u->place->service == service) && places_are_over(u->place))
+            (service == NULL || u->place->service == service) &&
+            (places_are_over(u->place) || w->handed_over)) /* then another edge needs it */
             return u;
     }
     return NULL;

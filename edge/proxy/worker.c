@@ -153,6 +153,8 @@ static void drain(struct worker *w, bool handed_over)
         listener_close(&w->listeners[i], !handed_over);
     LIST_EACH (node, after, &w->sessions)
         session_drain(LIST_ITEM(node, struct session, node));
+    if (handed_over)
+        places_trim(w, NULL);
     tell_drained(w);
 }
 

@@ -247,6 +247,56 @@ SCENARIO(upgrade, a_second_signal_while_one_is_under_way_is_refused)
     scene_end(&s); /* SIGTERM ends the one that never came to serve, too */
 }
 
+/* May this machine's user start a program as PID 1 of a namespace? */
+static bool may_unshare(void)
+{
+    static const char *const argv[] = { "unshare", "--user", "--map-root-user", "--pid", "--fork",
+                                        "true",    NULL };
+
+    return process_run(argv, NULL, NULL, NULL) == 0;
+}
+
+static pid_t child_of(pid_t parent)
+{
+    char path[64];
+    FILE *f;
+    int child = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    f = fopen(path, "re");
+    cr_assert_not_null(f);
+    cr_assert_eq(fscanf(f, "%d", &child), 1);
+    fclose(f);
+    return (pid_t)child;
+}
+
+SCENARIO(upgrade, process_1_of_a_container_is_not_replaced)
+{
+    static struct scene s;
+    static struct process inside;
+    const char *argv[] = { "unshare",      "--user",  "--map-root-user",
+                           "--pid",        "--fork",  "--kill-child",
+                           edge_program(), "serve",   "--listen",
+                           "127.0.0.1:0",  "--admin", "127.0.0.1:0",
+                           "--redis",      NULL,      NULL };
+
+    scene_start(&s, .without_edge = true);
+    argv[13] = s.options.redis;
+    if (!may_unshare()) {
+        fprintf(stderr, "no namespaces here: process_1_... shows nothing\n");
+        scene_end(&s);
+        return;
+    }
+    process_start(&inside, argv, NULL, NULL, 0);
+    cr_assert(process_awaits_log(&inside, " serving ", AWAIT_MS), "%s", process_log(&inside));
+    kill(child_of(inside.pid), SIGUSR2);
+    cr_assert(process_awaits_log(&inside, " upgrade_refused reason=\"this is process 1", AWAIT_MS));
+    kill(child_of(inside.pid), SIGTERM);
+    cr_assert_eq(process_wait(&inside, AWAIT_MS), 0);
+    process_free(&inside);
+    scene_end(&s);
+}
+
 SCENARIO(upgrade, sigterm_ends_the_next_one_if_it_does_not_serve_yet)
 {
     static struct scene s;

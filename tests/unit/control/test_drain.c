@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "control/drain.h"
 #include "net/mailbox.h"
+#include "proxy/tunnel.h"
 
 struct stage {
     struct loop loop;
@@ -111,6 +112,23 @@ Test(drain, the_wait_comes_first)
     cr_assert_eq(s.cut, 1);
     cr_assert_eq(s.left, 2, "no worker said it was done");
     cr_assert_geq(s.over_at - s.told_at, 50);
+    stage_close(&s);
+}
+
+Test(drain, tunnels_get_their_time_after_requests_are_cut)
+{
+    struct stage s;
+    uint64_t began;
+
+    stage_open(&s, 0, 30);
+    s.settings.tunnel_drain_ms = 100;
+    began = loop_now_ms(&s.loop);
+    drain_begin(&s.drain);
+    drain_worker_done(&s.drain);
+    stage_run(&s);
+    cr_assert_eq(s.cut, 1);
+    cr_assert_eq(s.left, 1, "the other worker has tunnels that do not end");
+    cr_assert_geq(s.over_at - began, 100 + TUNNEL_LINGER_MS);
     stage_close(&s);
 }
 
