@@ -373,3 +373,17 @@ SCENARIO(hedge, is_held_to_the_budget)
     cr_assert_str_eq(client_read(c).text, "first");
     end(race, c);
 }
+
+SCENARIO(hedge, of_endpoints_with_max_conns_takes_a_place_and_gives_it_back)
+{
+    struct race *race = begin(answer, answer, "max_conns 1 retry_budget 100");
+    struct client *c = ask_both(race);
+
+    gate_open(&race->second);
+    cr_assert_str_eq(client_read(c).text, "second");
+    expect_metric(&race->s, WON, 1);
+    open_gates(race);
+    for (unsigned i = 0; i < 4; i++)
+        expect_get(&race->s, "a.test", "/", 200, NULL);
+    end(race, c);
+}

@@ -328,3 +328,45 @@ SCENARIO(retries, the_access_log_tells_how_many_attempts_there_were)
     await(file_holds(s.edge.out, "\"attempts\":2"));
     scene_end(&s);
 }
+
+SCENARIO(retries, of_endpoints_with_max_conns_give_their_places_back)
+{
+    static struct scene s;
+    struct origin *bad = origin_start("bad"), *good = origin_start("good");
+
+    scene_start(&s, .workers = 1);
+    serve(&s, origin_at(bad), origin_at(good),
+          "max_conns 1 queue_timeout 5s retry_on 'connect closed 503' retry_budget 100");
+    for (unsigned how = 0; how < 3; how++) {
+        if (how == 0)
+            origin_script(bad, hang_up, NULL);
+        else if (how == 1)
+            origin_answers(bad, "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+        else
+            origin_stop(bad);
+        for (unsigned i = 0; i < 3; i++)
+            expect_get(&s, "a.test", "/", 200, "good");
+    }
+    await(scene_metric(&s, "usher_exchanges") == 0);
+    expect_metric(&s, "usher_requests_total{class=\"5xx\"}", 0);
+    scene_end(&s);
+}
+
+SCENARIO(retries, what_modules_say_of_the_request_is_said_once)
+{
+    static struct scene s;
+    struct origin *bad = origin_start("bad"), *good = origin_start("good");
+
+    scene_start(&s, .workers = 1);
+    origin_script(bad, hang_up, NULL);
+    serve(&s, origin_at(bad), origin_at(good), "retry_on closed");
+    scene_redis(&s, "HSET usher:tenant:t to service:web modules 'headers(add X-Edge=1)'");
+    scene_redis(&s, "SET usher:host:a.test tenant:t");
+    scene_live(&s);
+    for (unsigned i = 0; i < 3; i++)
+        expect_get(&s, "a.test", "/", 200, "good");
+    cr_assert_gt(origin_requests(bad), 0);
+    for (unsigned i = 0; i < origin_requests(good); i++)
+        cr_assert_eq(message_field_count(origin_request(good, i)->head, "x-edge"), 1);
+    scene_end(&s);
+}
