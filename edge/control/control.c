@@ -122,10 +122,12 @@ static void on_changes(void *owner, struct changes *changes)
     struct control *c = owner;
 
     health_changes(c->health, changes);
-    if (c->workers != NULL)
+    if (c->workers != NULL) {
         publish_changes(&c->publisher, changes);
-    else
+        shares_changed(&c->shares);
+    } else {
         publish_discard(&c->publisher, changes);
+    }
 }
 
 /* A barrier is behind the bans that were written before it, too. */
@@ -234,6 +236,7 @@ static void on_drain_over(void *owner, unsigned left)
     struct control *c = owner;
 
     (void)left;
+    shares_leave(&c->shares);
     store_leave(c->store, on_left, c);
 }
 
@@ -307,6 +310,7 @@ static void stop_all(struct control *c)
     bans_close(&c->bans);
     health_close(c->health);
     names_close(c->names);
+    shares_close(&c->shares);
     stop_workers(c);
     admin_pages_free(c);
     store_close(c->store);
@@ -350,6 +354,8 @@ static void serve(struct control *c, int old_edge)
     c->store = store_open(&c->loop, c->settings, &c->guard, &c->modules, &events);
     c->rates.store = c->store;
     bans_use(&c->bans, c->store, c->settings->state_dir);
+    shares_open(&c->shares, &c->loop, c->store, &c->shared, c->worker_count,
+                str_from(c->settings->name));
     c->health = health_open(&c->loop, c->settings, &c->guard, c->store);
     c->names = names_open(&c->loop, c->settings, c->store, &names_events);
     upgrade_init(c);

@@ -11,6 +11,7 @@
 #include "control/notify.h"
 #include "control/publish.h"
 #include "control/rates.h"
+#include "control/shares.h"
 #include "control/takeover.h"
 #include "control/upgrade.h"
 #include "module_host/registry.h"
@@ -46,6 +47,7 @@ struct control {
     uint64_t confirm_later; /* a barrier that waits for the bans before it; 0: none */
     struct drain drain;
     struct rates rates;
+    struct shares shares;
 
     struct listen_fds listen;
     struct takeover takeover;

@@ -20,9 +20,14 @@ bool places_take(struct places *p)
     unsigned open = atomic_load(&p->open);
 
     do {
-        if (open >= places_limit(p))
+        if (open >= atomic_load(&p->limit))
             return false;
     } while (!atomic_compare_exchange_weak(&p->open, &open, open + 1));
+    /* Who lowers the limit looks behind it at how many are open: one of us sees the other. */
+    if (open >= atomic_load(&p->limit)) {
+        atomic_fetch_sub(&p->open, 1);
+        return false;
+    }
     state_hold(p->state);
     return true;
 }

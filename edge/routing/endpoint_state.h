@@ -91,7 +91,9 @@ struct service_state {
     /* max_conns */
     struct wait_queue *queue; /* NULL: none of its endpoints ever had a limit */
     struct list limited_node;
-    struct list places; /* struct places, of its endpoints; control's */
+    struct list places;     /* struct places, of its endpoints; control's */
+    uint64_t shares_due_ms; /* control's (shares.c) */
+    unsigned shares_asked;
 };
 
 struct tenant_state {

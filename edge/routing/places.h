@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/list.h"
 
@@ -29,10 +30,14 @@ struct places {
     struct service_state *service; /* in whose queue one waits for them */
     unsigned max;                  /* as records say; PLACES_ANY; control's */
     bool shared;                   /* with the cluster: control's */
-    atomic_uint limit;             /* of this edge, now; written by control */
-    atomic_uint open;              /* taken */
-    atomic_uint idle;              /* of these, by idle upstreams of any worker */
-    atomic_uint ending;            /* of these, given up by us and not yet ended by the endpoint */
+    struct places_share {
+        uint64_t told_ms; /* when the last answer was asked for */
+        unsigned floor, want;
+    } share;            /* control's (shares.c) */
+    atomic_uint limit;  /* of this edge, now; written by control */
+    atomic_uint open;   /* taken */
+    atomic_uint idle;   /* of these, by idle upstreams of any worker */
+    atomic_uint ending; /* of these, given up by us and not yet ended by the endpoint */
     unsigned lane_count;
     struct places_lane *lanes; /* of each worker */
 };
