@@ -79,8 +79,9 @@ struct explained_endpoint {
     struct str address, out; /* out: why it gets nothing; "" */
     struct str health;       /* what its checks say, when it is no reason to be out; "" */
     uint32_t weight;
-    double share; /* of the requests, 0 to 1 */
-    bool chosen;  /* by this request's hash or cookie */
+    double share;       /* of the requests, 0 to 1 */
+    bool chosen;        /* by this request's hash or cookie */
+    uint32_t max_conns; /* 0: any number */
 };
 
 struct explained_line {
@@ -110,6 +111,7 @@ struct explanation {
     struct str hash_by;     /* "header:X-User"; "" */
     struct str sticky;      /* the cookie's name; "" */
     bool panic;             /* too few endpoints are up to believe it */
+    struct str queue;       /* of a service with max_conns: who waits, and for how long; "" */
     const char *send_proxy; /* "v1", "v2"; "": nothing */
     EXPLAINED_LIST(explained_endpoint, endpoints);
     struct str sent_target; /* "GET /a?b HTTP/1.1"; "": nothing is sent */

@@ -99,6 +99,17 @@ static struct str say_whole(struct explanation *e, const struct endpoint *from)
     return kept;
 }
 
+/* Of a service that is limited. */
+static void say_queue(struct explanation *e, const struct service *service)
+{
+    bool shared = service->policy.max_conns_of == MAX_CONNS_OF_CLUSTER;
+
+    e->queue =
+        explain_print(e, "at most %u wait for a connection, for %g s at most; max_conns is %s",
+                      service_queue(service), service_queue_ms(service) / 1000.0,
+                      shared ? "that of all edges together" : "each edge's");
+}
+
 bool explain_endpoints(struct explanation *e, const struct explain_source *source,
                        const struct service *service, const struct route_request *q)
 {
@@ -107,6 +118,7 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
     uint64_t *weights = check_alloc((service->endpoint_count + 1) * sizeof(*weights)), total = 0;
     struct balance_request r = { .service = service, .now_ms = clock_now_ms() };
     const struct endpoint *chosen;
+    bool may_wait = false;
 
     if (source->know != NULL && service->name[0] != '\0')
         source->know(source->owner, service);
@@ -116,6 +128,7 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
         total += weights[i];
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
         const struct endpoint *from = &service->endpoints[i];
+        unsigned max = service_max_conns(service, from);
         char text[ENDPOINT_TEXT_SIZE];
         struct explained_endpoint seen = {
             .address = arena_copy(&e->arena, str_from(endpoint_text(from, text))),
@@ -123,6 +136,7 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
             .weight = from->weight,
             .share = total > 0 ? (double)weights[i] / (double)total : 0,
             .chosen = from == chosen,
+            .max_conns = max != PLACES_ANY ? max : 0,
         };
 
         say_health(e, source, service, out[i], &seen);
@@ -130,12 +144,15 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
         if (seen.chosen)
             seen.out = STR(""); /* it drains, perhaps, but not for this client */
         explain_add(e, endpoints, seen);
+        may_wait = may_wait || out[i] == PASSED_FULL;
     }
     e->send_proxy = send_proxy[service->policy.send_proxy];
     e->balance = balance_word(service->policy.balance);
     e->hash_by = balanced_by(e, &service->policy);
     e->sticky = arena_copy(&e->arena, service->policy.sticky);
+    if (service->limited)
+        say_queue(e, service);
     free(out);
     free(weights);
-    return total > 0 || chosen != NULL;
+    return total > 0 || chosen != NULL || may_wait;
 }

@@ -165,9 +165,15 @@ static void write_target(const struct explanation *e, struct buf *to)
         else
             buf_printf(to, "%.4g%% of the requests%s", p->share * 100,
                        p->chosen ? "  (this one's)" : "");
+        if (p->max_conns > 0)
+            buf_printf(to, ", at most %u connections", p->max_conns);
         if (p->health.len > 0)
             buf_printf(to, "; " STR_FMT, STR_ARG(p->health));
         buf_add_text(to, "\n");
+    }
+    if (e->queue.len > 0) {
+        title(to, "queue");
+        buf_printf(to, STR_FMT "\n", STR_ARG(e->queue));
     }
 }
 
@@ -330,6 +336,8 @@ static void json_target(const struct explanation *e, struct buf *to)
         buf_add_text(to, comma(i));
         first_member(to, "address", p->address);
         buf_printf(to, ",\"weight\":%u,\"share\":%.6g", p->weight, p->share);
+        if (p->max_conns > 0)
+            buf_printf(to, ",\"max_conns\":%u", p->max_conns);
         if (p->out.len > 0)
             member(to, "out", p->out);
         if (p->health.len > 0)
@@ -339,6 +347,8 @@ static void json_target(const struct explanation *e, struct buf *to)
         buf_add_text(to, "}");
     }
     buf_add_text(to, "]");
+    if (e->queue.len > 0)
+        member(to, "queue", e->queue);
 }
 
 static void json_lines(const struct explanation *e, bool added, struct buf *to)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "proxy/hedge.h"
 #include "proxy/outlier.h"
+#include "proxy/queue.h"
 #include "proxy/retry.h"
 #include "proxy/worker_state.h"
 
@@ -122,6 +123,8 @@ static void count_off(struct attempt *a)
 static __attribute__((noinline)) void tell(struct exchange *x, enum fault fault)
 {
     count_off(&x->attempt);
+    if (x->attempt.place != NULL)
+        queue_drop(x);
     outlier_judge(x, fault);
     if (x->service != NULL && x->service->policy.breaker.percent > 0)
         tell_circuit(x, fault);

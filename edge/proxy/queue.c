@@ -218,11 +218,32 @@ static const struct endpoint *endpoint_of(const struct service *service, const s
     return NULL;
 }
 
+/* An idle one that was about to be used. */
+static void put_back(struct upstream *u)
+{
+    conn_read(&u->conn, true);
+    upstream_rest(u);
+    places_put(u);
+}
+
 static void begin(struct exchange *x, const struct endpoint *e, struct upstream *ready)
 {
     attempt_begin(x, e);
     x->attempt.place = e->state->places;
     x->attempt.ready = ready;
+}
+
+void queue_drop(struct exchange *x)
+{
+    struct places *place = x->attempt.place;
+    struct upstream *u = x->attempt.ready;
+
+    x->attempt.place = NULL;
+    x->attempt.ready = NULL;
+    if (u != NULL)
+        put_back(u);
+    else
+        places_give(x->w, place);
 }
 
 struct upstream *queue_connect(struct exchange *x, struct pool_bucket *bucket, enum fault *fault)
@@ -273,9 +294,7 @@ static void give_on(struct queue_wait *wait)
         places_give(w, wait->place);
         return;
     }
-    conn_read(&u->conn, true);
-    upstream_rest(u);
-    places_put(u);
+    put_back(u);
 }
 
 /* --- waiting --- */

@@ -17,6 +17,9 @@ void queue_leave(struct exchange *x);
 /* The upstream of an attempt that has a place. NULL: *fault says why; the place is given back. */
 struct upstream *queue_connect(struct exchange *x, struct pool_bucket *bucket, enum fault *fault);
 
+/* The place of an attempt that came to no upstream is given back. */
+void queue_drop(struct exchange *x);
+
 /* A place may be free: whoever has waited longest gets it, on any worker. */
 void queue_serve(struct worker *w, struct service_state *service);
 

@@ -53,15 +53,33 @@ void upstream_lose(struct upstream *u, enum fault fault)
     struct exchange *x = u->exchange;
     bool stale = u->reused && !u->answered;
 
-    upstream_close(u);
+    if (u->state == UPSTREAM_CONNECTING)
+        upstream_cut(u);
+    else
+        upstream_close(u);
     if (x != NULL)
         exchange_on_upstream_lost(x, fault, stale);
+}
+
+/* No more is sent, and what still comes is thrown away. */
+static void await_end(struct upstream *u, uint64_t ms)
+{
+    conn_shutdown(&u->conn);
+    conn_read(&u->conn, true);
+    set_timer(u, ms);
 }
 
 static void on_connected(struct conn *c, int error)
 {
     struct upstream *u = upstream_of(c);
 
+    if (u->state == UPSTREAM_LINGER) { /* given up meanwhile, but the endpoint may have it by now */
+        if (error != 0)
+            upstream_cut(u);
+        else
+            await_end(u, LINGER_MS);
+        return;
+    }
     if (error != 0) {
         upstream_lose(u, error == -ETIMEDOUT ? FAULT_connect_timeout : FAULT_connect_failed);
         return;
@@ -475,6 +493,7 @@ void upstream_cut(struct upstream *u)
 static void linger(struct upstream *u)
 {
     struct exchange *x = u->exchange;
+    bool connects = u->state == UPSTREAM_CONNECTING;
 
     u->lingers_long = u->state == UPSTREAM_HEAD && x != NULL;
     if (u->state == UPSTREAM_IDLE) {
@@ -487,15 +506,13 @@ static void linger(struct upstream *u)
     u->exchange = NULL;
     u->tunnel = NULL;
     u->kept_len = 0;
-    conn_shutdown(&u->conn);
-    conn_read(&u->conn, true);
-    set_timer(u, u->lingers_long && x->timeout_ms > LINGER_MS ? x->timeout_ms : LINGER_MS);
+    if (!connects) /* else its time limit runs on */
+        await_end(u, u->lingers_long && x->timeout_ms > LINGER_MS ? x->timeout_ms : LINGER_MS);
 }
 
 void upstream_close(struct upstream *u)
 {
-    if (u->place == NULL || u->state == UPSTREAM_CONNECTING || u->conn.ended ||
-        u->conn.write_failed || u->w->pool.closing)
+    if (u->place == NULL || u->conn.ended || u->conn.write_failed || u->w->pool.closing)
         upstream_cut(u);
     else if (u->state != UPSTREAM_LINGER)
         linger(u);

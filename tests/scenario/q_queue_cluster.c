@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "harness/scene.h"
+#include "harness/verb.h"
 
 #define MOST 9
 #define LEASE_MS 6000 /* control/shares.c */
@@ -275,4 +276,27 @@ SCENARIO(queue_cluster, an_edge_that_ends_leaves_at_once)
     edge_stop(&t.three);
     edge_free(&t.three);
     scene_end(&t.s);
+}
+
+SCENARIO(queue, explain_tells_of_limits_and_who_may_wait)
+{
+    static struct scene s;
+    struct verb_said said;
+
+    scene_start(&s, .without_edge = true);
+    scene_redis(&s, "HSET usher:endpoints:web 10.0.0.1:80 max_conns=4 10.0.0.2:80 10");
+    scene_redis(&s, "HSET usher:service:web max_conns 10 queue 7 queue_timeout 2500ms");
+    scene_redis(&s, "SET usher:host:a.test service:web");
+    said = verb_say(&s, "explain a.test/");
+    cr_assert_eq(said.code, 0, "%s", said.err);
+    cr_expect(has(said.out, "at most 4 connections"), "%s", said.out);
+    cr_expect(has(said.out, "at most 10 connections"), "%s", said.out);
+    cr_expect(has(said.out, "at most 7 wait for a connection, for 2.5 s at most"), "%s", said.out);
+    said = verb_say(&s, "explain --json a.test/");
+    cr_expect(has(said.out, "\"max_conns\":4"), "%s", said.out);
+    scene_redis(&s, "HSET usher:service:web max_conns many");
+    said = verb_say(&s, "check");
+    cr_expect(has(said.out, "field max_conns: got \"many\", expected a number from 0 to 100000"),
+              "%s", said.out);
+    scene_end(&s);
 }
