@@ -168,6 +168,9 @@ SCENARIO(bans, are_kept_for_a_start_without_redis)
     usher(&s, "ban 127.0.0.8 --for 2s");
     usher(&s, "ban 203.0.113.0/24 --for 10m");
     await(all_are(&s, "127.0.0.1", true));
+    await(scene_metric(&s, "usher_state_complete") == 1 &&
+          scene_metric(&s, "usher_store_complete") == 1 &&
+          scene_metric(&s, "usher_state_queued") == 0);
     redis_kill(&s.redis);
     start_anew(&s);
     await(all_are(&s, "127.0.0.1", true)); /* from the copy */
