@@ -7,8 +7,6 @@
 #include "routing/outlier.h"
 #include "routing/service.h"
 
-#define PANIC 50 /* percent */
-
 /* Why an endpoint was passed over. */
 enum passed_over {
     PASSED_NOT,
@@ -46,7 +44,7 @@ static inline enum passed_over endpoint_is_out(const struct endpoint *e, uint64_
  * ejections are not believed. */
 static inline uint32_t service_panic(const struct service_policy *policy)
 {
-    return policy->health != NULL ? policy->health->panic : PANIC;
+    return policy->health != NULL ? policy->health->panic : HEALTH_PANIC;
 }
 
 #endif

@@ -33,7 +33,7 @@ static struct health_policy *policy_of(struct record_fields *fields)
                                  .timeout_ms = 2000,
                                  .rise = 2,
                                  .fall = 3,
-                                 .panic = 50 };
+                                 .panic = HEALTH_PANIC };
     fields->policy.health = h;
     return h;
 }

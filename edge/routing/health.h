@@ -14,6 +14,9 @@ struct health_range {
     uint16_t from, to; /* statuses */
 };
 
+/* Of the endpoints' weight, in percent: a service of three with two down does not panic. */
+#define HEALTH_PANIC 20
+
 /* The fields health... of usher:service:. Its texts are named in health_texts (compile_parts.c). */
 struct health_policy {
     enum health_kind kind; /* as said; health_kind_of tells what it comes to */

@@ -562,6 +562,8 @@ Test(balance, when_too_few_are_up_all_are_used)
     set_down(&w, 1, true);
     expect_shares(&w, 400, 0.5, SHARES(0, 0, 1, 1));
     set_down(&w, 2, true);
+    expect_shares(&w, 400, 0, SHARES(0, 0, 0, 1));
+    w.policy.health = &(struct health_policy){ .panic = 50 };
     for (unsigned b = BALANCE_ROUND_ROBIN; b <= BALANCE_HASH; b++) {
         w.policy.balance = (enum balance)b;
         compile(&w);

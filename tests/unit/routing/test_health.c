@@ -48,7 +48,7 @@ Test(health, fields_say_how_and_the_rest_is_as_the_table_says)
     cr_expect_eq(h->range_count, 3);
     cr_expect(h->ranges[2].from == 300 && h->ranges[2].to == 302);
     cr_expect(h->interval_ms == 500 && h->timeout_ms == 2000 && h->rise == 2 && h->fall == 3);
-    cr_expect(h->port == 81 && h->panic == 50 && h->body.len == 0 && h->host.len == 0);
+    cr_expect(h->port == 81 && h->panic == 20 && h->body.len == 0 && h->host.len == 0);
     object_free(&s->object);
 }
 
