@@ -14,8 +14,8 @@
 /* An origin that counts what is under way with it. */
 struct tally {
     pthread_mutex_t lock;
-    unsigned now, most, most_open, served;
-    struct gate *gate;
+    atomic_uint now, most, most_open, served;
+    struct gate *_Atomic gate;
 };
 
 static void count(struct origin_conn *c, struct origin_request *r, void *arg)
