@@ -52,7 +52,6 @@ static void accept_clients(struct control *c)
 /* From here on this process is the edge. */
 static void be_the_edge(struct control *c)
 {
-    pid_file_write(c->settings->pid_file);
     store_silence(c->store, false);
     if (c->takeover.ready)
         notify_say(&c->notify, "MAINPID=%d\nREADY=1\nSTATUS=serving", (int)getpid());
@@ -66,10 +65,13 @@ static void on_old_closed(struct fd_watch *w)
     t->old_fd = -1;
 }
 
+/* The file is written before an old process is told: it may be gone a moment later, and whoever watched it
+ * looks there for the next. */
 static void serve(struct control *c)
 {
     c->takeover.serving = true;
     accept_clients(c);
+    pid_file_write(c->settings->pid_file);
 }
 
 /* It says that it has let go, or has ended. */
@@ -131,7 +133,6 @@ void takeover_begin(struct control *c, int old_fd)
     } else {
         t->old_fd = -1;
         serve(c);
-        pid_file_write(c->settings->pid_file);
         notify_say(&c->notify, "STATUS=waiting for Redis");
     }
     timer_set(&c->loop, &t->look, LOOK_MS);
