@@ -48,6 +48,8 @@ struct trio {
 
 static void start(struct trio *t, struct tally *tally, unsigned most)
 {
+    const char *token;
+
     scene_start(&t->s, .workers = 2, .flags = { "--name", "one" });
     scene_second_edge(&t->s, &t->two, "--name", "two", NULL);
     scene_second_edge(&t->s, &t->three, "--name", "three", NULL);
@@ -59,6 +61,10 @@ static void start(struct trio *t, struct tally *tally, unsigned most)
                 "queue_timeout 60s",
                 most);
     scene_redis(&t->s, "SET usher:host:a.test service:app");
+    token = scene_redis(&t->s, "XADD usher:barrier MAXLEN ~ 1000 * by test");
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_not_null(scene_redis(&t->s, "BLPOP usher:ack:%s 15", token),
+                           "an edge has not applied what was written");
 }
 
 /* Each edge knows the service from its first request on; what it has had is soon given up again. */
