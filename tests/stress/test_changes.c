@@ -106,11 +106,11 @@ static void publish(unsigned round, struct object *held[SLOTS])
     }
     if (held[slot] != NULL)
         held[slot]->holders = WORKERS;
-    changes_swap(c, &(struct swap){ OBJECT_TENANT,
-                                    { slot, 0 },
-                                    tenant ? &tenant->object : NULL,
-                                    held[slot],
-                                    &ticks[slot] });
+    changes_swap(c, &(struct swap){ .kind = OBJECT_TENANT,
+                                    .ref = { slot, 0 },
+                                    .now = tenant ? &tenant->object : NULL,
+                                    .before = held[slot],
+                                    .used = &ticks[slot] });
     held[slot] = tenant ? &tenant->object : NULL;
     atomic_store(&c->readers, WORKERS);
     for (unsigned i = 0; i < WORKERS; i++) {

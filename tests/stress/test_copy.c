@@ -150,7 +150,13 @@ static void remove_files(const char *dir)
 Test(copy, gives_the_newest_while_it_is_written)
 {
     static struct player p;
-    struct copy_events events = { &p, on_opened, on_nothing, on_nothing, on_answered, on_walked };
+    struct copy_events events = { .owner = &p,
+                                  .opened = on_opened,
+                                  .failed = on_nothing,
+                                  .behind = on_nothing,
+                                  .answered = on_answered,
+                                  .walked = on_walked,
+                                  .let_go = on_nothing };
     struct random r = { .state = 7 };
     struct copy_status status;
     char dir[64] = "/tmp/usher-copy-XXXXXX";
