@@ -1,10 +1,9 @@
-/* calls.c -- calls to Redis: pipelined on a link of their own, each answered within --lookup-timeout, by
- * Redis or as "away".
+/* calls.c -- calls to Redis: one command each, its answer taken out of arrays; and keys that edges share.
  *
- * Owns:    the link, which the first call opens; each call until it is answered.
+ * Owns:    each call until it is answered.
  * Thread:  control
  * Used by: store.c; the rooms of control/ that share something with other edges.
- * Not here: what is asked (control/); what modules ask (asks.c). */
+ * Not here: the link, and what is late (flights.c); what is asked (control/). */
 #include "store/calls.h"
 
 #include <stdlib.h>
@@ -18,88 +17,32 @@
 static const char *const shared_families[CALLS_FAMILIES] = { "health:", "ban:" };
 
 struct store_call {
-    struct list open_node; /* alone: it was answered */
-    struct list sent_node; /* alone: not sent yet */
-    struct store *store;
-    call_fn fn; /* NULL: cancelled or answered */
+    struct flight flight; /* first */
+    call_fn fn;           /* NULL: cancelled */
     void *owner;
-    uint64_t due_ms;
     unsigned argc;
     struct str *words; /* of one allocation, with their text */
 };
 
 /* --- answering --- */
 
-static void free_call(struct store_call *c)
-{
-    list_remove(&c->open_node);
-    list_remove(&c->sent_node);
-    c->store->calls.count--;
-    free(c->words);
-    free(c);
-}
-
 static void answer(struct store_call *c, const struct call_answer *a)
 {
-    call_fn fn = c->fn;
-
-    c->fn = NULL;
-    list_remove(&c->open_node);
-    if (fn != NULL)
-        fn(c->owner, a);
+    if (c->fn != NULL)
+        c->fn(c->owner, a);
 }
 
-static void answer_away(struct store_call *c)
+static void on_away(struct flight *f)
 {
-    answer(c, &(struct call_answer){ .away = true });
+    answer((struct store_call *)f, &(struct call_answer){ .away = true });
 }
 
-static void arm(struct store *s)
+static void on_free(struct flight *f)
 {
-    struct calls *q = &s->calls;
-    uint64_t now = loop_now_ms(s->loop), due;
+    struct store_call *c = (struct store_call *)f;
 
-    if (list_is_empty(&q->open)) {
-        timer_stop(&q->limit);
-        return;
-    }
-    due = LIST_ITEM(q->open.next, struct store_call, open_node)->due_ms;
-    if (!timer_is_set(&q->limit))
-        timer_set(s->loop, &q->limit, due > now ? due - now : 1);
-}
-
-static void on_limit(struct timer *t)
-{
-    struct store *s = LIST_ITEM(t, struct store, calls.limit);
-
-    while (!list_is_empty(&s->calls.open)) {
-        struct store_call *c = LIST_ITEM(s->calls.open.next, struct store_call, open_node);
-        bool was_sent = !list_is_empty(&c->sent_node);
-
-        if (c->due_ms > loop_now_ms(s->loop))
-            break;
-        answer_away(c);
-        if (!was_sent)
-            free_call(c);
-    }
-    arm(s);
-}
-
-/* Whatever is under way comes to nothing. */
-static void answer_all_away(struct store *s)
-{
-    struct list *node;
-
-    while ((node = list_take_first(&s->calls.open)) != NULL) {
-        struct store_call *c = LIST_ITEM(node, struct store_call, open_node);
-
-        answer_away(c);
-        if (list_is_empty(&c->sent_node))
-            free_call(c);
-    }
-    while ((node = list_take_first(&s->calls.sent)) != NULL)
-        free_call(LIST_ITEM(node, struct store_call, sent_node));
-    timer_stop(&s->calls.limit);
+    free(c->words);
+    free(c);
 }
 
 /* --- what Redis says --- */
@@ -151,78 +94,32 @@ static void give(struct store_call *c, const redisReply *r)
 
 static void on_reply(redisAsyncContext *redis, void *reply, void *owner)
 {
-    struct store_call *c = owner;
+    struct store_call *c = (struct store_call *)flight_of_reply(redis, reply, owner);
     const redisReply *r = reply;
-    struct store *s;
+    struct redis_link *l;
 
-    if (r == NULL || redis->data == NULL)
-        return; /* the link is lost: its calls are gone, or will be */
-    s = c->store;
-    if (r->type != REDIS_REPLY_ERROR)
-        give(c, r);
-    else if (redis_refusal_of(r->str) != REFUSAL_NONE)
-        answer_away(c); /* not here, or not now */
-    else
-        answer(c, &(struct call_answer){ .error = r->str });
-    free_call(c);
-    if (r->type == REDIS_REPLY_ERROR)
-        redis_link_refused(s->calls.link, r);
-    arm(s);
-}
-
-static void send_call(struct store_call *c)
-{
-    list_append(&c->store->calls.sent, &c->sent_node);
-    redis_link_send_for(c->store->calls.link, on_reply, c, c->argc, c->words);
-}
-
-/* --- the link --- */
-
-static void on_up(void *owner)
-{
-    struct store *s = owner;
-
-    s->calls.tried = true;
-    LIST_EACH (node, after, &s->calls.open) {
-        send_call(LIST_ITEM(node, struct store_call, open_node));
-        if (!redis_link_is_up(s->calls.link))
-            return; /* and no call is left */
+    if (c == NULL)
+        return;
+    l = c->flight.flights->link;
+    if (flight_is_open(&c->flight)) {
+        flight_close(&c->flight);
+        if (r->type != REDIS_REPLY_ERROR)
+            give(c, r);
+        else if (redis_refusal_of(r->str) != REFUSAL_NONE) /* not here, or not now */
+            on_away(&c->flight);
+        else
+            answer(c, &(struct call_answer){ .error = r->str });
     }
+    flight_end(&c->flight);
+    if (r->type == REDIS_REPLY_ERROR)
+        redis_link_refused(l, r);
 }
 
-static void on_down(void *owner, const char *reason)
+static void on_send(struct flight *f)
 {
-    struct store *s = owner;
+    struct store_call *c = (struct store_call *)f;
 
-    (void)reason;
-    s->calls.tried = true;
-    answer_all_away(s);
-}
-
-static void on_push(void *owner, const redisReply *push)
-{
-    (void)owner;
-    (void)push;
-}
-
-static void on_read(void *owner)
-{
-    (void)owner;
-}
-
-static void open_link(struct store *s)
-{
-    struct redis_link_options o = { .loop = s->loop,
-                                    .url = &s->settings->redis,
-                                    .topology = s->topology,
-                                    .guard = s->guard,
-                                    .use = LINK_CALLS,
-                                    .client_name = s->client_name,
-                                    .prefix = s->prefix };
-    struct redis_link_events events = { s, on_up, on_down, on_down, on_push, on_read };
-
-    s->calls.link = redis_link_open(&o, &events);
-    topology_use(s->topology, LINK_CALLS, s->calls.link);
+    redis_link_send_for(f->flights->link, on_reply, c, c->argc, c->words);
 }
 
 /* --- what others call --- */
@@ -250,26 +147,15 @@ static struct str *copy_words(unsigned argc, const struct str *words)
 struct store_call *store_call(struct store *s, unsigned argc, const struct str *words, call_fn fn,
                               void *owner)
 {
-    struct calls *q = &s->calls;
     struct store_call *c;
 
-    if (s->closing || (q->tried && !redis_link_is_up(q->link)) || q->count >= CALLS_MOST)
+    if (!flights_are_taken(&s->calls) || s->calls.count >= CALLS_MOST)
         return NULL;
-    if (q->link == NULL)
-        open_link(s);
     c = check_alloc(sizeof(*c));
-    *c = (struct store_call){ .store = s,
-                              .fn = fn,
-                              .owner = owner,
-                              .due_ms = loop_now_ms(s->loop) + s->settings->lookup_timeout_ms,
-                              .argc = argc,
-                              .words = copy_words(argc, words) };
-    list_init(&c->sent_node);
-    list_append(&q->open, &c->open_node);
-    q->count++;
-    arm(s);
-    if (redis_link_is_up(q->link))
-        send_call(c);
+    *c = (struct store_call){
+        .fn = fn, .owner = owner, .argc = argc, .words = copy_words(argc, words)
+    };
+    flights_add(&s->calls, &c->flight);
     return c;
 }
 
@@ -306,26 +192,9 @@ void calls_add_prefix(struct buf *to, struct str prefix, unsigned family)
 
 void calls_init(struct store *s)
 {
-    list_init(&s->calls.open);
-    list_init(&s->calls.sent);
-    timer_init(&s->calls.limit, on_limit);
-}
+    static const struct flight_events events = { .send = on_send,
+                                                 .away = on_away,
+                                                 .free = on_free };
 
-void calls_try_now(struct store *s)
-{
-    if (s->calls.link != NULL)
-        redis_link_try_now(s->calls.link);
-}
-
-void calls_close(struct store *s)
-{
-    if (s->calls.link != NULL)
-        redis_link_close(s->calls.link);
-    answer_all_away(s);
-}
-
-void calls_free(struct store *s)
-{
-    if (s->calls.link != NULL)
-        redis_link_free(s->calls.link);
+    flights_init(&s->calls, s, LINK_CALLS, &events);
 }

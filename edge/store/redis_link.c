@@ -3,8 +3,8 @@
  * Owns:    a redisAsyncContext at a time; it is freed by redisAsyncFree, which waits for the end of
  *          a callback it is called in.
  * Thread:  control
- * Used by: store.c (one link that reads and tracks, one that writes), asks.c (one for modules), calls.c,
- *          sentinel.c (one that asks).
+ * Used by: store.c (one link that reads and tracks, one that writes), flights.c (one for modules, one
+ *          for what edges share), sentinel.c (one that asks).
  * Not here: what is asked (sync.c, errors.c, sentinel.c); where to connect to (topology.c); when its
  *           descriptor is ready (redis_watch.c). */
 #include "store/redis_link.h"

@@ -35,7 +35,7 @@ struct store {
     struct sync sync;
     struct lookups lookups;
     struct asks asks;
-    struct calls calls;
+    struct flights calls;
     struct verify verify;
     struct errors errors;
     struct barrier barrier;

@@ -148,12 +148,14 @@ static void on_reader_read(void *owner)
 
 static void on_writer_up(void *owner)
 {
-    errors_link_up(owner);
-    barrier_writer_up(owner);
-    history_writer_up(owner);
-    asks_try_now(owner);
-    calls_try_now(owner);
-    presence_announce(owner);
+    struct store *s = owner;
+
+    errors_link_up(s);
+    barrier_writer_up(s);
+    history_writer_up(s);
+    flights_try_now(&s->asks.flights);
+    flights_try_now(&s->calls);
+    presence_announce(s);
 }
 
 static void ignore_reason(void *owner, const char *reason)
@@ -425,8 +427,8 @@ void store_close(struct store *s)
     s->closing = true;
     redis_link_close(s->reader);
     redis_link_close(s->writer);
-    asks_close(s);
-    calls_close(s);
+    flights_close(&s->asks.flights);
+    flights_close(&s->calls);
     sync_abort(s);
     verify_free(s);
     presence_free(s);
@@ -453,8 +455,8 @@ void store_free(struct store *s)
     states_free(&s->states);
     redis_link_free(s->reader);
     redis_link_free(s->writer);
-    asks_free(s);
-    calls_free(s);
+    flights_free(&s->asks.flights);
+    flights_free(&s->calls);
     topology_free(s->topology);
     free(s);
 }
