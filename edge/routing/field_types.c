@@ -192,6 +192,29 @@ uint32_t field_parse_ms(struct str text)
     return 0;
 }
 
+bool field_time(struct str text, uint32_t least_ms, uint32_t most_ms, uint32_t *ms)
+{
+    *ms = field_parse_ms(text);
+    return *ms >= least_ms && *ms <= most_ms;
+}
+
+bool field_number(struct str text, uint32_t least, uint32_t most, uint32_t *to)
+{
+    uint64_t number;
+
+    if (!str_to_u64(text, most, &number) || number < least)
+        return false;
+    *to = (uint32_t)number;
+    return true;
+}
+
+uint32_t field_number_and_one(struct str text, uint32_t most)
+{
+    uint32_t number;
+
+    return field_number(text, 0, most, &number) ? number + 1 : 0;
+}
+
 unsigned field_word(struct str text, unsigned count, const char *const *words)
 {
     for (unsigned i = 0; i < count; i++)

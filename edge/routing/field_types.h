@@ -26,6 +26,11 @@ bool field_is_of_list(const struct endpoint_list *list, struct str word);
 bool field_parse_option(struct str word, struct record_fields *fields, const char **expected);
 /* "500ms", "5s", "2m", "1h"; 0: it is none of these, or not within 1ms to 24h. */
 uint32_t field_parse_ms(struct str text);
+/* Likewise, but within these bounds. */
+bool field_time(struct str text, uint32_t least_ms, uint32_t most_ms, uint32_t *ms);
+bool field_number(struct str text, uint32_t least, uint32_t most, uint32_t *to);
+/* For what is 0 while it is not said: the number, up to `most`, and one; 0: it is none. */
+uint32_t field_number_and_one(struct str text, uint32_t most);
 /* Which of the words: 1 for the first; 0: none of them. */
 unsigned field_word(struct str text, unsigned count, const char *const *words);
 /* Of the endpoint that was added last: its options, made when these are the first. */

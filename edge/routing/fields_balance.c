@@ -30,12 +30,13 @@ bool parse_service_hash_by(struct str text, struct record_fields *fields, const 
     static const char *const words[] = { "client", "path", "header", "cookie" };
     struct str name = text, word;
     const char *of_name;
+    unsigned number;
     enum hash_by by;
 
     (void)expected;
-    if (!str_split(&name, ':', &word) || field_word(word, 4, words) == 0)
+    if (!str_split(&name, ':', &word) || (number = field_word(word, 4, words)) == 0)
         return false;
-    by = (enum hash_by)(field_word(word, 4, words) - 1);
+    by = (enum hash_by)(number - 1);
     if ((by == HASH_BY_HEADER || by == HASH_BY_COOKIE) != (name.ptr != NULL))
         return false;
     if (name.ptr != NULL && !rule_header_name_is_right(name, &of_name))
@@ -48,13 +49,8 @@ bool parse_service_hash_by(struct str text, struct record_fields *fields, const 
 
 bool parse_service_hash_bound(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t percent;
-
     (void)expected;
-    if (!str_to_u64(text, 1000, &percent) || percent <= 100)
-        return false;
-    fields->policy.hash_bound = (uint32_t)percent;
-    return true;
+    return field_number(text, 101, 1000, &fields->policy.hash_bound);
 }
 
 bool parse_service_sticky(struct str text, struct record_fields *fields, const char **expected)
@@ -70,24 +66,15 @@ bool parse_service_sticky(struct str text, struct record_fields *fields, const c
 
 bool parse_service_slow_start(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint32_t ms = field_parse_ms(text);
-
     (void)expected;
-    if (ms == 0 || ms > SLOW_START_MOST_MS)
-        return false;
-    fields->policy.slow_start_ms = ms;
-    return true;
+    return field_time(text, 1, SLOW_START_MOST_MS, &fields->policy.slow_start_ms);
 }
 
 bool parse_service_zone_min(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t percent;
-
     (void)expected;
-    if (!str_to_u64(text, 100, &percent))
-        return false;
-    fields->policy.zone_min = (uint32_t)percent + 1;
-    return true;
+    fields->policy.zone_min = field_number_and_one(text, 100);
+    return fields->policy.zone_min > 0;
 }
 
 /* --- endpoints: of the one that was added last --- */

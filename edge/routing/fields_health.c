@@ -136,52 +136,36 @@ bool parse_service_health_body(struct str text, struct record_fields *fields, co
     return text.len > 0 && text.len <= BODY_MOST;
 }
 
-static bool read_ms(struct str text, uint32_t least, uint32_t most, uint32_t *ms)
-{
-    *ms = field_parse_ms(text);
-    return *ms >= least && *ms <= most;
-}
-
 bool parse_service_health_interval(struct str text, struct record_fields *fields,
                                    const char **expected)
 {
     (void)expected;
-    return read_ms(text, INTERVAL_LEAST_MS, INTERVAL_MOST_MS, &health_of(fields)->interval_ms);
+    return field_time(text, INTERVAL_LEAST_MS, INTERVAL_MOST_MS, &health_of(fields)->interval_ms);
 }
 
 bool parse_service_health_fast(struct str text, struct record_fields *fields, const char **expected)
 {
     (void)expected;
-    return read_ms(text, INTERVAL_LEAST_MS, INTERVAL_MOST_MS, &health_of(fields)->fast_ms);
+    return field_time(text, INTERVAL_LEAST_MS, INTERVAL_MOST_MS, &health_of(fields)->fast_ms);
 }
 
 bool parse_service_health_timeout(struct str text, struct record_fields *fields,
                                   const char **expected)
 {
     (void)expected;
-    return read_ms(text, TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS, &health_of(fields)->timeout_ms);
-}
-
-static bool read_count(struct str text, uint64_t least, uint64_t most, uint32_t *to)
-{
-    uint64_t number;
-
-    if (!str_to_u64(text, most, &number) || number < least)
-        return false;
-    *to = (uint32_t)number;
-    return true;
+    return field_time(text, TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS, &health_of(fields)->timeout_ms);
 }
 
 bool parse_service_health_rise(struct str text, struct record_fields *fields, const char **expected)
 {
     (void)expected;
-    return read_count(text, 1, 100, &health_of(fields)->rise);
+    return field_number(text, 1, 100, &health_of(fields)->rise);
 }
 
 bool parse_service_health_fall(struct str text, struct record_fields *fields, const char **expected)
 {
     (void)expected;
-    return read_count(text, 1, 100, &health_of(fields)->fall);
+    return field_number(text, 1, 100, &health_of(fields)->fall);
 }
 
 bool parse_service_health_port(struct str text, struct record_fields *fields, const char **expected)
@@ -189,7 +173,7 @@ bool parse_service_health_port(struct str text, struct record_fields *fields, co
     uint32_t port = 0;
 
     (void)expected;
-    if (!read_count(text, 1, 65535, &port))
+    if (!field_number(text, 1, 65535, &port))
         return false;
     health_of(fields)->port = (uint16_t)port;
     return true;
@@ -198,5 +182,5 @@ bool parse_service_health_port(struct str text, struct record_fields *fields, co
 bool parse_service_panic(struct str text, struct record_fields *fields, const char **expected)
 {
     (void)expected;
-    return read_count(text, 0, 100, &policy_of(fields)->panic);
+    return field_number(text, 0, 100, &policy_of(fields)->panic);
 }

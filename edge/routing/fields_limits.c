@@ -13,21 +13,11 @@ static bool is_off(struct str text)
     return str_equals(text, STR("off"));
 }
 
-static bool parse_number(struct str text, uint32_t *to)
-{
-    uint64_t number;
-
-    if (!str_to_u64(text, LIMIT_NUMBER_MOST, &number) || number == 0)
-        return false;
-    *to = (uint32_t)number;
-    return true;
-}
-
 static bool parse_limit(struct str text, struct record_fields *fields, uint32_t *to)
 {
     fields->limits_said = true;
     if (!is_off(text))
-        return parse_number(text, to);
+        return field_number(text, 1, LIMIT_NUMBER_MOST, to);
     *to = LIMIT_OFF;
     return true;
 }
@@ -123,7 +113,7 @@ bool parse_tenant_burst(struct str text, struct record_fields *fields, const cha
 {
     (void)expected;
     fields->limits_said = true;
-    return parse_number(text, &fields->limits.burst);
+    return field_number(text, 1, LIMIT_NUMBER_MOST, &fields->limits.burst);
 }
 
 bool parse_tenant_rps_of(struct str text, struct record_fields *fields, const char **expected)

@@ -12,26 +12,13 @@
 #define TIMES_LEAST_PERCENT 150
 #define TIMES_MOST_PERCENT 10000
 
-/* A number that is kept plus one. */
-static bool plus_one(struct str text, uint64_t most, uint64_t *to)
-{
-    if (!str_to_u64(text, most, to))
-        return false;
-    *to += 1;
-    return true;
-}
-
 /* --- retries --- */
 
 bool parse_service_retries(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t number;
-
     (void)expected;
-    if (!plus_one(text, RETRIES_MOST, &number))
-        return false;
-    fields->policy.retry.retries = (uint8_t)number;
-    return true;
+    fields->policy.retry.retries = (uint8_t)field_number_and_one(text, RETRIES_MOST);
+    return fields->policy.retry.retries > 0;
 }
 
 bool parse_service_retry_on(struct str text, struct record_fields *fields, const char **expected)
@@ -55,13 +42,9 @@ bool parse_service_retry_on(struct str text, struct record_fields *fields, const
 bool parse_service_retry_budget(struct str text, struct record_fields *fields,
                                 const char **expected)
 {
-    uint64_t number;
-
     (void)expected;
-    if (!plus_one(text, 100, &number))
-        return false;
-    fields->policy.retry.budget = (uint8_t)number;
-    return true;
+    fields->policy.retry.budget = (uint8_t)field_number_and_one(text, 100);
+    return fields->policy.retry.budget > 0;
 }
 
 bool parse_service_hedge(struct str text, struct record_fields *fields, const char **expected)
@@ -76,25 +59,17 @@ bool parse_service_hedge(struct str text, struct record_fields *fields, const ch
 bool parse_service_outlier_failures(struct str text, struct record_fields *fields,
                                     const char **expected)
 {
-    uint64_t number;
-
     (void)expected;
-    if (!plus_one(text, COUNT_MOST, &number))
-        return false;
-    fields->policy.outlier.failures = (uint16_t)number;
-    return true;
+    fields->policy.outlier.failures = (uint16_t)field_number_and_one(text, COUNT_MOST);
+    return fields->policy.outlier.failures > 0;
 }
 
 bool parse_service_outlier_gateway_errors(struct str text, struct record_fields *fields,
                                           const char **expected)
 {
-    uint64_t number;
-
     (void)expected;
-    if (!plus_one(text, COUNT_MOST, &number))
-        return false;
-    fields->policy.outlier.gateway_errors = (uint16_t)number;
-    return true;
+    fields->policy.outlier.gateway_errors = (uint16_t)field_number_and_one(text, COUNT_MOST);
+    return fields->policy.outlier.gateway_errors > 0;
 }
 
 /* "3x" or "2.5x", in percent; 0: it is not. */
@@ -136,23 +111,19 @@ bool parse_service_outlier_eject(struct str text, struct record_fields *fields,
 bool parse_service_outlier_max_ejected(struct str text, struct record_fields *fields,
                                        const char **expected)
 {
-    uint64_t number;
-
     (void)expected;
-    if (!plus_one(text, 100, &number))
-        return false;
-    fields->policy.outlier.max_ejected = (uint8_t)number;
-    return true;
+    fields->policy.outlier.max_ejected = (uint8_t)field_number_and_one(text, 100);
+    return fields->policy.outlier.max_ejected > 0;
 }
 
 /* --- the breaker --- */
 
 bool parse_service_breaker(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t percent;
+    uint32_t percent;
 
     (void)expected;
-    if (!str_to_u64(text, 100, &percent))
+    if (!field_number(text, 0, 100, &percent))
         return false;
     fields->policy.breaker.percent = (uint8_t)percent;
     return true;
@@ -160,13 +131,8 @@ bool parse_service_breaker(struct str text, struct record_fields *fields, const 
 
 bool parse_service_breaker_min(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t number;
-
     (void)expected;
-    if (!str_to_u64(text, LEAST_MOST, &number) || number == 0)
-        return false;
-    fields->policy.breaker.least = (uint32_t)number;
-    return true;
+    return field_number(text, 1, LEAST_MOST, &fields->policy.breaker.least);
 }
 
 bool parse_service_breaker_open(struct str text, struct record_fields *fields,

@@ -9,7 +9,7 @@
 
 #include "routing/key_names.h"
 
-#define MAX_CONNS_MOST 100000
+#define MAX_CONNS_MOST 100000 /* 0: any number */
 #define QUEUE_MOST 10000
 
 /* --- services --- */
@@ -35,21 +35,10 @@ bool parse_service_send_proxy(struct str text, struct record_fields *fields, con
     return number != 0;
 }
 
-/* 0: any number. */
-static bool read_max_conns(struct str text, uint32_t *to)
-{
-    uint64_t number;
-
-    if (!str_to_u64(text, MAX_CONNS_MOST, &number))
-        return false;
-    *to = (uint32_t)number;
-    return true;
-}
-
 bool parse_service_max_conns(struct str text, struct record_fields *fields, const char **expected)
 {
     (void)expected;
-    return read_max_conns(text, &fields->policy.max_conns);
+    return field_number(text, 0, MAX_CONNS_MOST, &fields->policy.max_conns);
 }
 
 bool parse_service_max_conns_of(struct str text, struct record_fields *fields,
@@ -65,13 +54,9 @@ bool parse_service_max_conns_of(struct str text, struct record_fields *fields,
 
 bool parse_service_queue(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t number;
-
     (void)expected;
-    if (!str_to_u64(text, QUEUE_MOST, &number))
-        return false;
-    fields->policy.queue_and_one = (uint32_t)number + 1;
-    return true;
+    fields->policy.queue_and_one = field_number_and_one(text, QUEUE_MOST);
+    return fields->policy.queue_and_one > 0;
 }
 
 bool parse_service_queue_timeout(struct str text, struct record_fields *fields,
@@ -96,13 +81,10 @@ bool parse_service_tunnels(struct str text, struct record_fields *fields, const 
 
 bool parse_endpoint_weight(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t weight;
+    struct endpoint *e = &fields->endpoints.items[fields->endpoints.count - 1];
 
     (void)expected;
-    if (!str_to_u64(text, WEIGHT_MAX, &weight))
-        return false;
-    fields->endpoints.items[fields->endpoints.count - 1].weight = (uint32_t)weight;
-    return true;
+    return field_number(text, 0, WEIGHT_MAX, &e->weight);
 }
 
 bool parse_endpoint_max_conns(struct str text, struct record_fields *fields, const char **expected)
@@ -111,5 +93,5 @@ bool parse_endpoint_max_conns(struct str text, struct record_fields *fields, con
 
     (void)expected;
     options->has_max_conns = true;
-    return read_max_conns(text, &options->max_conns);
+    return field_number(text, 0, MAX_CONNS_MOST, &options->max_conns);
 }

@@ -36,13 +36,8 @@ bool parse_tenant_status(struct str text, struct record_fields *fields, const ch
 
 bool parse_tenant_retry_after(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t seconds;
-
     (void)expected;
-    if (!str_to_u64(text, RETRY_AFTER_MOST_S, &seconds) || seconds == 0)
-        return false;
-    fields->retry_after_s = (uint32_t)seconds;
-    return true;
+    return field_number(text, 1, RETRY_AFTER_MOST_S, &fields->retry_after_s);
 }
 
 bool parse_tenant_page(struct str text, struct record_fields *fields, const char **expected)
@@ -79,13 +74,8 @@ bool parse_tenant_timeout(struct str text, struct record_fields *fields, const c
 
 bool parse_tenant_share(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t share;
-
     (void)expected;
-    if (!str_to_u64(text, WEIGHT_MAX, &share) || share == 0)
-        return false;
-    fields->share = (uint32_t)share;
-    return true;
+    return field_number(text, 1, WEIGHT_MAX, &fields->share);
 }
 
 bool parse_tenant_stream_timeout(struct str text, struct record_fields *fields,
@@ -106,13 +96,9 @@ bool parse_tenant_tunnel_timeout(struct str text, struct record_fields *fields,
 
 bool parse_tenant_retries(struct str text, struct record_fields *fields, const char **expected)
 {
-    uint64_t retries;
-
     (void)expected;
-    if (!str_to_u64(text, RETRIES_MOST, &retries))
-        return false;
-    fields->retries = (uint8_t)(retries + 1);
-    return true;
+    fields->retries = (uint8_t)field_number_and_one(text, RETRIES_MOST);
+    return fields->retries > 0;
 }
 
 /* Compiled when all fields are known: it may need the tenant (record.c). */
