@@ -11,13 +11,11 @@
 
 #include "base/buf.h"
 
-static struct endpoint_options *options_of(struct arena *arena, struct endpoint *e)
+struct endpoint_options *endpoint_options(struct arena *arena, struct endpoint *e)
 {
-    struct endpoint_options *options = arena_alloc(arena, sizeof(*options));
-
-    *options = (struct endpoint_options){ .given = true };
-    e->options = options;
-    return options;
+    if (e->options == NULL)
+        e->options = arena_alloc(arena, sizeof(*e->options));
+    return (struct endpoint_options *)(uintptr_t)e->options; /* it is this record's, still */
 }
 
 static bool is_plain_path(struct str path)
@@ -41,7 +39,7 @@ static bool parse_unix(struct arena *arena, struct str path, struct endpoint *e,
     if (path.len < 2 || path.len >= UNIX_PATH_SIZE || path.ptr[0] != '/' || !is_plain_path(path))
         return false;
     e->address = (struct address){ .any = { .sa_family = AF_UNIX } };
-    options_of(arena, e)->unix_path = arena_copy(arena, path);
+    endpoint_options(arena, e)->unix_path = arena_copy(arena, path);
     return true;
 }
 
@@ -89,7 +87,7 @@ static bool parse_name(struct arena *arena, struct str text, struct endpoint *e,
         return false;
     e->address = (struct address){ .any = { .sa_family = AF_UNSPEC } };
     e->address.v4.sin_port = htons((uint16_t)port);
-    options_of(arena, e)->name = arena_copy(arena, name);
+    endpoint_options(arena, e)->name = arena_copy(arena, name);
     return true;
 }
 
@@ -120,10 +118,8 @@ bool endpoint_parse(struct arena *arena, struct str text, struct endpoint *e, co
     if (text.len == 0 || !parse_place(arena, text, e, expected))
         return false;
     if (fastcgi) {
-        struct endpoint_options *options = (struct endpoint_options *)(uintptr_t)e->options;
+        struct endpoint_options *options = endpoint_options(arena, e);
 
-        if (options == NULL)
-            options = options_of(arena, e);
         options->protocol = PROTOCOL_FASTCGI;
         options->index = STR("index.php");
     }

@@ -19,6 +19,8 @@
 /* Its options, if it has any, lie in the arena. */
 bool endpoint_parse(struct arena *arena, struct str text, struct endpoint *e,
                     const char **expected);
+/* Of one that is being read: its options, made when these are the first. */
+struct endpoint_options *endpoint_options(struct arena *arena, struct endpoint *e);
 /* Do its options go with what it is? Once all of them are known. */
 bool endpoint_fits(const struct endpoint *e, const char **expected);
 /* One place, one protocol: whatever else their options say. */

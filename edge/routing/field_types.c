@@ -80,15 +80,8 @@ bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct 
 
 struct endpoint_options *field_options(struct record_fields *fields)
 {
-    struct endpoint *e = &fields->endpoints.items[fields->endpoints.count - 1];
-
-    if (e->options == NULL) {
-        struct endpoint_options *options = arena_alloc(&fields->arena, sizeof(*options));
-
-        *options = (struct endpoint_options){ .given = true };
-        e->options = options;
-    }
-    return (struct endpoint_options *)(uintptr_t)e->options; /* it is this record's, still */
+    return endpoint_options(&fields->arena,
+                            &fields->endpoints.items[fields->endpoints.count - 1]);
 }
 
 /* Of an endpoint in a list: those that say how it is spoken to. */

@@ -37,8 +37,6 @@ enum endpoint_protocol { PROTOCOL_HTTP, PROTOCOL_FASTCGI };
 
 /* What few endpoints have beside their weight: the rows of schema/endpoint.def. */
 struct endpoint_options {
-    bool given; /* at least one was */
-
     /* balancing */
     bool backup;     /* used when no other is available */
     bool drain;      /* takes no new clients; those that stick to it stay */
