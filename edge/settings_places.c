@@ -6,18 +6,13 @@
  * Not here: judging endpoints by it (net/guard.c). */
 #include "settings_places.h"
 
+#include "base/path.h"
+
 /* Absolute, in normal form: what is compared by its text must have one form. */
 static bool is_folder(struct str path)
 {
-    struct str rest, segment;
-
-    if (path.len < 2 || path.ptr[0] != '/')
-        return false;
-    rest = str_slice(path.ptr + 1, path.len - 1);
-    while (str_split(&rest, '/', &segment))
-        if (segment.len == 0 || str_equals(segment, STR(".")) || str_equals(segment, STR("..")))
-            return false;
-    return true;
+    return path.len >= 2 && path.ptr[0] == '/' &&
+           path_is_plain(str_slice(path.ptr + 1, path.len - 1));
 }
 
 bool settings_unix_folders(struct settings *s, struct str text, const char **expected)

@@ -2,7 +2,8 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: proxy/exchange.c (requests), routing/rule_values.c (rules), explaining.
+ * Used by: proxy/exchange.c (requests), routing/rule_values.c (rules), explaining; for places in the file
+ *          system, endpoints and settings.
  * Not here: "//" taken as "/" (routing/route.c). */
 #include "base/path.h"
 
@@ -138,4 +139,14 @@ size_t path_normal(struct str path, char *to, bool *same)
         len = remove_dot_segments(to, len);
     *same = len == path.len && memcmp(to, path.ptr, len) == 0;
     return len;
+}
+
+bool path_is_plain(struct str path)
+{
+    struct str segment;
+
+    while (str_split(&path, '/', &segment))
+        if (segment.len == 0 || str_equals(segment, STR(".")) || str_equals(segment, STR("..")))
+            return false;
+    return true;
 }

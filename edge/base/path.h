@@ -10,4 +10,7 @@
  * escape). *same: it is the path as it was. */
 size_t path_normal(struct str path, char *to, bool *same);
 
+/* Of what stands behind a first slash, or below a folder: is no segment empty, "." or ".."? */
+bool path_is_plain(struct str path);
+
 #endif

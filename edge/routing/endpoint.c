@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/path.h"
 
 struct endpoint_options *endpoint_options(struct arena *arena, struct endpoint *e)
 {
@@ -20,15 +21,10 @@ struct endpoint_options *endpoint_options(struct arena *arena, struct endpoint *
 
 static bool is_plain_path(struct str path)
 {
-    struct str rest = str_slice(path.ptr + 1, path.len - 1), segment;
-
-    while (str_split(&rest, '/', &segment))
-        if (segment.len == 0 || str_equals(segment, STR(".")) || str_equals(segment, STR("..")))
-            return false;
     for (size_t i = 0; i < path.len; i++)
         if ((unsigned char)path.ptr[i] <= ' ' || path.ptr[i] == 0x7f)
             return false;
-    return true;
+    return path_is_plain(str_slice(path.ptr + 1, path.len - 1));
 }
 
 static bool parse_unix(struct arena *arena, struct str path, struct endpoint *e,

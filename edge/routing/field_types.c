@@ -80,8 +80,7 @@ bool field_add_endpoint(struct arena *arena, struct endpoint_list *list, struct 
 
 struct endpoint_options *field_options(struct record_fields *fields)
 {
-    return endpoint_options(&fields->arena,
-                            &fields->endpoints.items[fields->endpoints.count - 1]);
+    return endpoint_options(&fields->arena, &fields->endpoints.items[fields->endpoints.count - 1]);
 }
 
 /* Of an endpoint in a list: those that say how it is spoken to. */

@@ -6,18 +6,15 @@
  * Not here: the other options (fields_service.c); what an endpoint may be called (endpoint.c). */
 #include "routing/field_parsers.h"
 
+#include "base/path.h"
+
 /* Below a folder: segments without "." and "..", and nothing that a shell or a record would trip over. */
 static bool is_below(struct str path)
 {
-    struct str rest = path, segment;
-
-    while (str_split(&rest, '/', &segment))
-        if (segment.len == 0 || str_equals(segment, STR(".")) || str_equals(segment, STR("..")))
-            return false;
     for (size_t i = 0; i < path.len; i++)
         if ((unsigned char)path.ptr[i] <= ' ' || path.ptr[i] == 0x7f || path.ptr[i] == '\\')
             return false;
-    return true;
+    return path_is_plain(path);
 }
 
 bool parse_endpoint_root(struct str text, struct record_fields *fields, const char **expected)

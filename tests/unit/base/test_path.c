@@ -53,3 +53,14 @@ Test(path, writes_paths_in_one_form)
             cr_expect_eq(same, str_equals(sent, str_from(rows[i].normal)), "%s", rows[i].sent);
     }
 }
+
+Test(path, one_below_a_folder_is_plain_when_it_has_but_one_form)
+{
+    static const char *const plain[] = { "a", "a/b", "...", ".hidden", "a/..b", "a b" };
+    static const char *const others[] = { "", "/a", "a/", "a//b", ".", "..", "a/./b", "a/.." };
+
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+        cr_expect(path_is_plain(str_from(plain[i])), "%s", plain[i]);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        cr_expect(!path_is_plain(str_from(others[i])), "%s", others[i]);
+}
