@@ -100,7 +100,6 @@ char *address_text(const struct address *a, char to[ADDRESS_TEXT_SIZE])
     bool v6 = a->any.sa_family == AF_INET6;
 
     address_ip_text(a, ip);
-    snprintf(to, ADDRESS_TEXT_SIZE, v6 ? "[%.46s]:%u" : "%.46s:%u", ip,
-             ntohs(v6 ? a->v6.sin6_port : a->v4.sin_port));
+    snprintf(to, ADDRESS_TEXT_SIZE, v6 ? "[%.46s]:%u" : "%.46s:%u", ip, address_port(a));
     return to;
 }

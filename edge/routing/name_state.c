@@ -21,19 +21,10 @@ static void to_halves(const struct address *a, uint64_t half[2])
 static void from_halves(const uint64_t half[2], uint16_t port, struct address *to)
 {
     memset(to, 0, sizeof(*to));
-    memcpy(&to->v6.sin6_addr, half, 16);
-    if (IN6_IS_ADDR_V4MAPPED(&to->v6.sin6_addr)) {
-        uint8_t ip[4];
-
-        memcpy(ip, (const char *)half + 12, sizeof(ip));
-        memset(to, 0, sizeof(*to));
-        to->any.sa_family = AF_INET;
-        to->v4.sin_port = port;
-        memcpy(&to->v4.sin_addr, ip, sizeof(ip));
-        return;
-    }
     to->any.sa_family = AF_INET6;
     to->v6.sin6_port = port;
+    memcpy(&to->v6.sin6_addr, half, 16);
+    *to = address_plain(to);
 }
 
 bool name_pick(const struct name_state *n, unsigned at, uint16_t port, struct address *to)
