@@ -8,12 +8,13 @@
  * Owns:    nothing; the cursor is its worker's.
  * Thread:  any.
  * Used by: proxy/choose.c, control/explain.c.
- * Not here: the rota (schedule.c); what is known of endpoints (availability.h). */
+ * Not here: the rota (schedule.c); what is known of endpoints (availability.h); what an endpoint is called
+ *          in a cookie (balance_key.c). */
 #include "routing/balance.h"
 
 #include <math.h>
 
-#include "base/checksum.h"
+#include "routing/balance_key.h"
 #include "routing/record.h"
 
 #define WALK_MOST 64   /* places of the rota passed over before it is left to chance */
@@ -22,13 +23,6 @@
 #define RISE_FIRST 26  /* it begins at about a tenth */
 
 /* --- parts of both --- */
-
-static uint64_t mixed(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 /* Since when it is one of those that get requests; 0: always. */
 static uint64_t rising_from(const struct endpoint_state *state)
@@ -182,7 +176,7 @@ static const struct endpoint *least_at_once(const struct balance_request *r)
  * of an exponential distribution whose rate is the weight: this, divided by it. */
 static double hash_number(const struct balance_request *r, uint32_t i)
 {
-    uint64_t drawn_bits = mixed(r->service->prints[i].name ^ r->hash);
+    uint64_t drawn_bits = random_mixed(r->service->prints[i].name ^ r->hash);
 
     return -log(((double)(drawn_bits >> 11) + 0.5) * 0x1p-53);
 }
@@ -199,7 +193,7 @@ static const struct endpoint *hashed_at_once(const struct balance_request *r)
         return NULL;
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
         uint32_t weight = s->prints[i].weight;
-        uint64_t bits = s->even ? mixed(s->prints[i].name ^ r->hash) >> 11 : 0;
+        uint64_t bits = s->even ? random_mixed(s->prints[i].name ^ r->hash) >> 11 : 0;
         double number = s->even || weight == 0 ? 0 : hash_number(r, i) / weight;
 
         if (weight == 0 || (s->even ? best != NULL && bits <= most : number >= least))
@@ -493,39 +487,16 @@ __attribute__((noinline)) static const struct endpoint *choose_among_all(
     return NULL;
 }
 
-/* --- those who stick to one --- */
-
-/* The same address is called otherwise in another service. */
-static uint64_t sticky_id(uint64_t service_print, const struct endpoint_print *print)
-{
-    uint64_t id = mixed(print->name + service_print);
-
-    return id != 0 ? id : 1;
-}
-
-uint64_t balance_sticky_id(const struct service *service, const struct endpoint *e)
-{
-    return sticky_id(checksum(str_from(service->name)), &service->prints[e - service->endpoints]);
-}
-
-static const struct endpoint *find_sticky(const struct balance_request *r)
-{
-    uint64_t service_print = checksum(str_from(r->service->name));
-
-    for (uint32_t i = 0; i < r->service->endpoint_count; i++)
-        if (sticky_id(service_print, &r->service->prints[i]) == r->sticky)
-            return &r->service->endpoints[i];
-    return NULL;
-}
-
 /* --- the choice --- */
 
 const struct endpoint *balance_choose(const struct balance_request *r,
                                       struct balance_refusal *refusal)
 {
-    const struct endpoint *e = NULL, *wanted = r->sticky != 0 ? find_sticky(r) : NULL;
+    const struct endpoint *e = NULL, *wanted = NULL;
     enum passed_over out;
 
+    if (r->sticky != 0)
+        wanted = balance_find_sticky(r->service, r->sticky);
     if (wanted != NULL && !was_tried(r, wanted)) {
         out = endpoint_is_out(wanted, r->now_ms);
         if (out == PASSED_NOT)

@@ -54,9 +54,6 @@ static inline const struct endpoint *balance_next_plain(const struct service *s,
  * has among those that are not, in any unit. True: so few are healthy that their health is not believed. */
 bool balance_explain(const struct balance_request *r, enum passed_over *out, uint64_t *weights);
 
-/* What an endpoint is called in the cookie of those who stick to it; never 0. */
-uint64_t balance_sticky_id(const struct service *service, const struct endpoint *e);
-
 const char *balance_word(enum balance balance);
 const char *passed_over_text(enum passed_over why); /* "its health checks fail" */
 

@@ -2,11 +2,12 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: proxy/choose.c, control/explain.c.
+ * Used by: balance.c, proxy/choose.c, control/explain_endpoints.c.
  * Not here: what becomes of them (balance.c). */
 #include "routing/balance_key.h"
 
 #include "base/checksum.h"
+#include "base/random.h"
 
 #define ID_DIGITS 16
 
@@ -45,6 +46,29 @@ uint64_t balance_hash_of(const struct service_policy *policy, const struct route
     if (q->client != NULL)
         cidr_ip(q->client, client);
     return checksum(str_slice((const char *)client, sizeof(client)));
+}
+
+/* The same address is called otherwise in another service. */
+static uint64_t sticky_id(uint64_t service_print, const struct endpoint_print *print)
+{
+    uint64_t id = random_mixed(print->name + service_print);
+
+    return id != 0 ? id : 1;
+}
+
+uint64_t balance_sticky_id(const struct service *service, const struct endpoint *e)
+{
+    return sticky_id(checksum(str_from(service->name)), &service->prints[e - service->endpoints]);
+}
+
+const struct endpoint *balance_find_sticky(const struct service *service, uint64_t id)
+{
+    uint64_t service_print = checksum(str_from(service->name));
+
+    for (uint32_t i = 0; i < service->endpoint_count; i++)
+        if (sticky_id(service_print, &service->prints[i]) == id)
+            return &service->endpoints[i];
+    return NULL;
 }
 
 uint64_t balance_sticky_of(const struct service_policy *policy, const struct route_request *q)
