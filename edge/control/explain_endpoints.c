@@ -147,7 +147,7 @@ bool explain_endpoints(struct explanation *e, const struct explain_source *sourc
         may_wait = may_wait || out[i] == PASSED_FULL;
     }
     e->send_proxy = send_proxy[service->policy.send_proxy];
-    e->balance = balance_word(service->policy.balance);
+    e->balance = balance_words[service->policy.balance];
     e->hash_by = balanced_by(e, &service->policy);
     e->sticky = arena_copy(&e->arena, service->policy.sticky);
     if (service->limited)

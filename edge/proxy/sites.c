@@ -243,7 +243,7 @@ static void dump_service(const struct service *service, uint32_t pins, uint64_t 
     buf_add_text(json, "{\"name\":");
     buf_add_json(json, str_from(service->name));
     buf_printf(json, ",\"balance\":\"%s\",\"bad\":%s,\"pins\":%u,\"endpoints\":[",
-               balance_word(service->policy.balance), service->bad ? "true" : "false", pins);
+               balance_words[service->policy.balance], service->bad ? "true" : "false", pins);
     for (uint32_t i = 0; i < service->endpoint_count; i++) {
         buf_add_text(json, i ? "," : "");
         dump_endpoint(service, &service->endpoints[i], now_ms, json);

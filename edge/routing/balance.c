@@ -562,16 +562,13 @@ bool balance_explain(const struct balance_request *r, enum passed_over *out, uin
     return v.panic;
 }
 
-const char *balance_word(enum balance balance)
-{
-    static const char *const words[] = { [BALANCE_ROUND_ROBIN] = "round-robin",
-                                         [BALANCE_RANDOM] = "random",
-                                         [BALANCE_RANDOM_TWO] = "random-two",
-                                         [BALANCE_LEAST_CONN] = "least-conn",
-                                         [BALANCE_HASH] = "hash" };
-
-    return words[balance];
-}
+const char *const balance_words[BALANCES] = {
+    [BALANCE_ROUND_ROBIN] = "round-robin",
+    [BALANCE_RANDOM] = "random",
+    [BALANCE_RANDOM_TWO] = "random-two",
+    [BALANCE_LEAST_CONN] = "least-conn",
+    [BALANCE_HASH] = "hash",
+};
 
 const char *passed_over_text(enum passed_over why)
 {

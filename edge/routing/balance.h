@@ -54,7 +54,7 @@ static inline const struct endpoint *balance_next_plain(const struct service *s,
  * has among those that are not, in any unit. True: so few are healthy that their health is not believed. */
 bool balance_explain(const struct balance_request *r, enum passed_over *out, uint64_t *weights);
 
-const char *balance_word(enum balance balance);
+extern const char *const balance_words[BALANCES];
 const char *passed_over_text(enum passed_over why); /* "its health checks fail" */
 
 #endif

@@ -4,6 +4,7 @@
  * Thread:  control (pure: any would do).
  * Used by: field_types.c, by its tables.
  * Not here: the choice (balance.c); the rota (schedule.c). */
+#include "routing/balance.h"
 #include "routing/field_parsers.h"
 #include "routing/key_names.h"
 #include "routing/rule_values.h"
@@ -15,9 +16,7 @@
 
 bool parse_service_balance(struct str text, struct record_fields *fields, const char **expected)
 {
-    static const char *const words[] = { "round-robin", "random", "random-two", "least-conn",
-                                         "hash" };
-    unsigned number = field_word(text, 5, words);
+    unsigned number = field_word(text, BALANCES, balance_words);
 
     (void)expected;
     if (number > 0)

@@ -20,6 +20,7 @@ enum balance {
     BALANCE_LEAST_CONN, /* the least loaded of all */
     BALANCE_HASH,       /* the same one for the same client, path, header or cookie */
 };
+#define BALANCES (BALANCE_HASH + 1)
 
 enum hash_by { HASH_BY_CLIENT, HASH_BY_PATH, HASH_BY_HEADER, HASH_BY_COOKIE };
 
