@@ -272,7 +272,7 @@ static bool is_in(const struct view *v, const struct service *s, uint32_t i)
 
     if (endpoint_weight(e) == 0 || (v->rotas & 1u << endpoint_rota(s, e)) == 0)
         return false;
-    if (v->panic && (out == PASSED_HEALTH || out == PASSED_EJECTED))
+    if (v->panic && !is_healthy(out))
         return true;
     return out == PASSED_NOT && !v->lot_is_out;
 }
@@ -404,11 +404,12 @@ static uint32_t pick(const struct balance_request *r, struct view *v)
 /* --- which are considered --- */
 
 /* Is this zone so poor that other zones stand in for those of its endpoints that are out? */
-static bool is_poor(const struct balance_request *r, const struct view *v)
+static bool others_stand_in(const struct balance_request *r, const struct view *v)
 {
     uint32_t said = r->service->policy.zone_min, least = said > 0 ? said - 1 : ZONE_MIN;
 
-    return v->sums[ROTA_FIRST].healthy * 100 < least * v->sums[ROTA_FIRST].weight;
+    return !v->panic && v->sums[ROTA_FIRST].free > 0 && v->sums[ROTA_FAR].free > 0 &&
+           v->sums[ROTA_FIRST].healthy * 100 < least * v->sums[ROTA_FIRST].weight;
 }
 
 /* Would this request be that of one which is out? */
@@ -447,7 +448,7 @@ static bool find_considered(const struct balance_request *r, struct view *v)
 
     if (v->panic)
         consider(v, 1u << ROTA_FIRST | 1u << ROTA_FAR, far > 0 ? ROTAS : ROTA_FIRST);
-    else if (near > 0 && far > 0 && is_poor(r, v) && is_of_one_out(r, v))
+    else if (others_stand_in(r, v) && is_of_one_out(r, v))
         consider(v, 1u << ROTA_FAR, ROTAS);
     else if (near > 0)
         consider(v, 1u << ROTA_FIRST, ROTA_FIRST);
@@ -505,7 +506,7 @@ const struct endpoint *balance_choose(const struct balance_request *r,
             *refusal = (struct balance_refusal){ PASSED_FULL, wanted };
             return NULL;
         }
-        if (out == PASSED_HEALTH || out == PASSED_EJECTED)
+        if (!is_healthy(out))
             return choose_among_all(r, wanted, refusal);
     }
     switch (r->service->policy.balance) {
@@ -537,8 +538,7 @@ bool balance_explain(const struct balance_request *r, enum passed_over *out, uin
     bool several;
 
     look_at_all(r, &v);
-    several =
-        !v.panic && v.sums[ROTA_FIRST].free > 0 && v.sums[ROTA_FAR].free > 0 && is_poor(r, &v);
+    several = others_stand_in(r, &v);
     if (several) {
         consider(&v, 1u << ROTA_FIRST | 1u << ROTA_FAR, ROTAS);
         weigh(r, &v);
