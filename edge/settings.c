@@ -298,20 +298,16 @@ static bool read_text(struct settings *s, const struct row *row, struct str text
 
     snprintf(expected, EXPECTED_SIZE, "1 to %zu %s", row->bytes - 1,
              token ? "letters, digits, dots or hyphens" : "visible ASCII characters, no spaces");
-    if (text.len == 0 || text.len >= row->bytes)
-        return false;
     for (size_t i = 0; i < text.len; i++)
         if (token ? !settings_is_token_char(text.ptr[i]) : !is_key_char(text.ptr[i]))
             return false;
-    memcpy(to, text.ptr, text.len);
-    to[text.len] = '\0';
-    return true;
+    return text.len > 0 && str_copy(text, to, row->bytes);
 }
 
 static bool read_access_log(struct settings *s, struct str text, char *expected)
 {
     snprintf(expected, EXPECTED_SIZE, "off, - or the path of a file");
-    if (text.len == 0 || text.len >= sizeof(s->access_log_file))
+    if (text.len == 0)
         return false;
     s->access_log_file[0] = '\0';
     if (str_equals(text, STR("off"))) {
@@ -320,8 +316,7 @@ static bool read_access_log(struct settings *s, struct str text, char *expected)
         s->access_log = ACCESS_LOG_STDOUT;
     } else {
         s->access_log = ACCESS_LOG_FILE;
-        memcpy(s->access_log_file, text.ptr, text.len);
-        s->access_log_file[text.len] = '\0';
+        return str_copy(text, s->access_log_file, sizeof(s->access_log_file));
     }
     return true;
 }
@@ -363,11 +358,7 @@ static bool read_file(struct settings *s, const struct row *row, struct str text
 
     snprintf(expected, EXPECTED_SIZE, "the path of a file or folder, at most %zu bytes",
              row->bytes - 1);
-    if (text.len == 0 || text.len >= row->bytes)
-        return false;
-    memcpy(to, text.ptr, text.len);
-    to[text.len] = '\0';
-    return true;
+    return text.len > 0 && str_copy(text, to, row->bytes);
 }
 
 static bool read_modules(struct settings *s, struct str text, char *expected)
@@ -380,10 +371,8 @@ static bool read_modules(struct settings *s, struct str text, char *expected)
         char *to = s->modules[s->module_count];
 
         if (s->module_count == SETTINGS_MODULES_MAX || part.len == 0 ||
-            part.len >= sizeof(s->modules[0]))
+            !str_copy(part, to, sizeof(s->modules[0])))
             return false;
-        memcpy(to, part.ptr, part.len);
-        to[part.len] = '\0';
         s->module_count++;
     }
     return true;
@@ -416,14 +405,12 @@ static bool read_options(struct settings *s, struct str text, char *expected)
              "bytes",
              SETTINGS_OPTIONS_MAX, sizeof(s->module_options[0]) - 1);
     while (str_split(&rest, ',', &part)) {
-        char *to;
+        char *to = s->module_options[s->module_option_count];
 
         if (s->module_option_count == SETTINGS_OPTIONS_MAX || !names_option(part) ||
-            part.len >= sizeof(s->module_options[0]))
+            !str_copy(part, to, sizeof(s->module_options[0])))
             return false;
-        to = s->module_options[s->module_option_count++];
-        memcpy(to, part.ptr, part.len);
-        to[part.len] = '\0';
+        s->module_option_count++;
     }
     return true;
 }

@@ -31,11 +31,9 @@ bool settings_unix_folders(struct settings *s, struct str text, const char **exp
 
         if (part.len > 1 && part.ptr[part.len - 1] == '/')
             part.len--;
-        if (s->unix_folder_count == SETTINGS_UNIX_MAX || part.len >= sizeof(s->unix_folders[0]) ||
-            !is_folder(part))
+        if (s->unix_folder_count == SETTINGS_UNIX_MAX || !is_folder(part) ||
+            !str_copy(part, to, sizeof(s->unix_folders[0])))
             return false;
-        memcpy(to, part.ptr, part.len);
-        to[part.len] = '\0';
         s->unix_folder_count++;
     }
     return true;

@@ -69,6 +69,16 @@ bool str_word(struct str *rest, struct str *word)
     return true;
 }
 
+bool str_copy(struct str s, char *to, size_t size)
+{
+    if (s.len >= size)
+        return false;
+    if (s.len > 0)
+        memcpy(to, s.ptr, s.len);
+    to[s.len] = '\0';
+    return true;
+}
+
 bool str_to_u64(struct str s, uint64_t max, uint64_t *value)
 {
     uint64_t n = 0;

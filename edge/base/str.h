@@ -53,6 +53,9 @@ bool str_word(struct str *rest, struct str *word);
 /* Whole of `s`, decimal digits only, at most `max`. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *value);
 
+/* Writes `s` and a NUL to `to`; false: they are more than `size` bytes. */
+bool str_copy(struct str s, char *to, size_t size);
+
 /* Writes `s` and a NUL to `to`, shortened to `size` - 1 bytes; bytes that are not printable ASCII
  * become '?', so that the result may stand in a log line. Returns `to`. */
 char *str_printable(struct str s, char *to, size_t size);

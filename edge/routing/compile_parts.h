@@ -37,9 +37,7 @@ static inline struct str lay_text(struct str text, char **rest)
 
 static inline void copy_name(char *to, size_t room, struct str name)
 {
-    CHECK(name.len < room);
-    memcpy(to, name.ptr, name.len);
-    to[name.len] = '\0';
+    CHECK(str_copy(name, to, room));
 }
 
 /* The object's from now on, settled and counted in its bytes. NULL is fine. */

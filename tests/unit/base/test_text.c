@@ -45,6 +45,18 @@ Test(base_str, numbers)
     cr_expect_not(str_to_u64(STR("5"), 4, &n));
 }
 
+Test(base_str, copying_takes_what_fits_with_its_nul)
+{
+    char to[4] = "zzz";
+
+    cr_expect(str_copy(STR("abc"), to, sizeof(to)));
+    cr_expect_str_eq(to, "abc");
+    cr_expect(!str_copy(STR("abcd"), to, sizeof(to)));
+    cr_expect_str_eq(to, "abc", "left alone");
+    cr_expect(str_copy((struct str){ NULL, 0 }, to, sizeof(to)));
+    cr_expect_str_eq(to, "");
+}
+
 Test(base_str, comparing)
 {
     cr_expect(str_equals_nocase(STR("Host"), STR("hOST")));
