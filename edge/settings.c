@@ -3,7 +3,7 @@
  * Owns:    the table; a flag's default, range, text and USHER_* twin are one row.
  * Thread:  any; read once before threads start.
  * Used by: cli/serve.c; its --help.
- * Not here: parsing a Redis URL (settings_redis.c); what the machine says (settings_machine.c,
+ * Not here: numbers and their units (settings_numbers.c); parsing a Redis URL (settings_redis.c); what the machine says (settings_machine.c,
  *           control/descriptors.c). */
 #include "settings.h"
 
@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "settings_machine.h"
+#include "settings_numbers.h"
 #include "settings_places.h"
 #include "settings_redis.h"
 
@@ -174,23 +175,6 @@ static const struct row rows[] = {
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-static const struct unit time_units[] = {
-    { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 }, { "h", HOUR_MS }, { NULL, 0 },
-};
-static const struct unit size_units[] = {
-    { "", 1 }, { "k", 1 << 10 }, { "m", 1 << 20 }, { "g", 1 << 30 }, { NULL, 0 },
-};
-static const struct unit rate_units[] = {
-    { "", 1 },        { "/s", 1 },        { "k", 1 << 10 }, { "k/s", 1 << 10 },
-    { "m", 1 << 20 }, { "m/s", 1 << 20 }, { NULL, 0 },
-};
-static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
-
 static void store_number(struct settings *s, const struct row *row, uint64_t value)
 {
     char *at = (char *)s + row->at;
@@ -204,56 +188,15 @@ static void store_number(struct settings *s, const struct row *row, uint64_t val
     }
 }
 
-/* The greatest unit that expresses `value` whole, so that ranges read as they were meant. */
-static void number_text(uint64_t value, const struct unit *units, char *to, size_t size)
-{
-    const struct unit *best = NULL;
-
-    for (const struct unit *u = units; u->name != NULL; u++)
-        if (strchr(u->name, '/') == NULL && value % u->factor == 0 && (value > 0 || !best))
-            best = u;
-    CHECK(best != NULL);
-    snprintf(to, size, "%llu%s", (unsigned long long)(value / best->factor), best->name);
-}
-
-/* Digits and a unit; false also when it is not within the bounds. */
-static bool parse_number(struct str text, const struct unit *units, uint64_t least, uint64_t most,
-                         uint64_t *value)
-{
-    size_t digits = 0;
-    uint64_t count;
-
-    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
-        digits++;
-    if (!str_to_u64(str_slice(text.ptr, digits), UINT64_MAX, &count))
-        return false;
-    for (const struct unit *u = units; u->name != NULL; u++)
-        if (str_equals_nocase(str_slice(text.ptr + digits, text.len - digits), str_from(u->name))) {
-            *value = count * u->factor;
-            return count <= most / u->factor && *value >= least;
-        }
-    *value = 0; /* a time of nothing needs no unit */
-    return units == time_units && digits == text.len && count == 0 && least == 0;
-}
-
 static bool read_number(struct settings *s, const struct row *row, struct str text,
-                        const struct unit *units, const char *what, char *expected)
+                        enum number_kind kind, char *expected)
 {
-    char least[32], most[32];
     uint64_t value;
 
-    number_text(row->least, units, least, sizeof(least));
-    number_text(row->most, units, most, sizeof(most));
-    snprintf(expected, EXPECTED_SIZE, "%s from %s to %s", what, least, most);
-    if (!parse_number(text, units, row->least, row->most, &value))
+    if (!settings_number(text, kind, row->least, row->most, &value, expected, EXPECTED_SIZE))
         return false;
     store_number(s, row, value);
     return true;
-}
-
-bool settings_time(struct str text, uint64_t most_ms, uint64_t *ms)
-{
-    return parse_number(text, time_units, 0, most_ms, ms);
 }
 
 static bool read_listen(struct settings *s, struct str text, char *expected)
@@ -466,13 +409,13 @@ static bool read_value(struct settings *s, const struct row *row, struct str tex
     case KIND_PREFIX:
         return read_text(s, row, text, expected);
     case KIND_COUNT:
-        return read_number(s, row, text, no_units, "a number", expected);
+        return read_number(s, row, text, NUMBER_COUNT, expected);
     case KIND_SIZE:
-        return read_number(s, row, text, size_units, "a size such as 64k or 256m,", expected);
+        return read_number(s, row, text, NUMBER_SIZE, expected);
     case KIND_RATE:
-        return read_number(s, row, text, rate_units, "a number per second", expected);
+        return read_number(s, row, text, NUMBER_RATE, expected);
     case KIND_TIME:
-        return read_number(s, row, text, time_units, "a time such as 500ms, 10s or 2m,", expected);
+        return read_number(s, row, text, NUMBER_TIME, expected);
     }
     snprintf(expected, EXPECTED_SIZE, "%s", why);
     return good;

@@ -126,9 +126,6 @@ void settings_help(struct buf *to);
 const char *settings_flag(unsigned index);
 void settings_help_flag(unsigned index, struct buf *to);
 
-/* "500ms", "10s", "2m", "1h", "0"; false when it is something else, or more than `most_ms`. */
-bool settings_time(struct str text, uint64_t most_ms, uint64_t *ms);
-
 /* How many clients fit when the process may hold `descriptors`. Used when max_connections is 0. */
 uint32_t settings_connections_for(uint64_t descriptors, unsigned workers);
 

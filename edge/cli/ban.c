@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/verb_flags.h"
 #include "cli/verb_redis.h"
+#include "settings_numbers.h"
 
 #define FOR_LEAST_MS 1000
 #define FOR_MOST_MS (366ull * 24 * 60 * 60 * 1000)

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "cli/cli.h"
+#include "settings_numbers.h"
 
 #define VARIABLE_SIZE 64
 #define TIME_MOST_MS (24ull * 60 * 60 * 1000)
