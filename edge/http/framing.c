@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: proxy/session.c, proxy/upstream.c.
+ * Used by: proxy/session.c, upstream_http1.c, upstream_fastcgi.c; control/ (admin_http.c, health_check.c).
  * Not here: reading the body (parser.c); Host and target (target.c). */
 #include "http/framing.h"
 
@@ -99,7 +99,7 @@ enum fault framing_response(struct head *h, bool to_head, bool upgrade_asked)
         return h->upgrade ? FAULT_NONE : FAULT_bad_response;
     }
     h->body_bytes = length;
-    if (to_head || h->status < 200 || h->status == 204 || h->status == 304)
+    if (to_head || framing_ends_with_head(h->status))
         h->body = BODY_NONE;
     else if (h->coding_count > 0)
         h->body = BODY_CHUNKED;

@@ -14,4 +14,16 @@ enum fault framing_request(struct head *h);
  * upgrade. FAULT_NONE or FAULT_bad_response. */
 enum fault framing_response(struct head *h, bool to_head, bool upgrade_asked);
 
+/* A response with this status ends with its head, whatever that says (RFC 9112 6.3). */
+static inline bool framing_ends_with_head(unsigned status)
+{
+    return status < 200 || status == 204 || status == 304;
+}
+
+/* It has no content: also 205, which is framed as others are, and empty (RFC 9110 15.3.6). */
+static inline bool framing_is_empty(unsigned status)
+{
+    return framing_ends_with_head(status) || status == 205;
+}
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/path.h"
+#include "http/framing.h"
 #include "http/parser.h"
 #include "net/digest.h"
 #include "proxy/match.h"
@@ -317,17 +318,12 @@ static uint32_t status(struct usher_exchange *o)
     return run->x->status != 0 ? run->x->status : run->has_response ? run->x->response.status : 0;
 }
 
-static bool has_no_body(uint32_t code)
-{
-    return code < 200 || code == 204 || code == 205 || code == 304;
-}
-
 static bool status_set(struct usher_exchange *o, uint32_t code)
 {
     struct module_run *run = run_of(o);
 
-    if (run->hook != HOOK_RESPONSE || code > 599 || has_no_body(code) ||
-        has_no_body(run->x->response.status))
+    if (run->hook != HOOK_RESPONSE || code > 599 || framing_is_empty(code) ||
+        framing_is_empty(run->x->response.status))
         return false;
     run->x->response.status = (uint16_t)code;
     run->x->response.target_len = 0; /* the phrase was the other status's */

@@ -4,6 +4,7 @@
  * Thread:  its worker.
  * Used by: exchange.c, reply.c; modules (usher_reply, usher_replace_body, usher_fault).
  * Not here: files (module_file.c); what hooks do to bodies (module_body.c). */
+#include "http/framing.h"
 #include "http/parser.h"
 #include "proxy/module_calls.h"
 #include "proxy/worker_state.h"
@@ -13,19 +14,15 @@ static bool add(struct module_run *run, const char *name, struct str value)
     return head_edit_add(&run->x->response, &run->response_text, str_from(name), value);
 }
 
-static bool says_length(const struct head *h)
-{
-    return h->status != 204 && h->status != 304;
-}
-
 /* Also for modules to see, before it is sent. */
 void modules_say_length(struct module_run *run, uint64_t bytes)
 {
     struct head *h = &run->x->response;
+    bool says_length = !framing_ends_with_head(h->status);
     char number[24];
     size_t at = sizeof(number);
 
-    if (run->length == bytes && h->known[FIELD_CONTENT_LENGTH] != 0 && says_length(h))
+    if (run->length == bytes && h->known[FIELD_CONTENT_LENGTH] != 0 && says_length)
         return;
     run->length = bytes;
     if (h->known[FIELD_CONTENT_LENGTH] != 0)
@@ -33,7 +30,7 @@ void modules_say_length(struct module_run *run, uint64_t bytes)
     do
         number[--at] = (char)('0' + bytes % 10);
     while ((bytes /= 10) > 0);
-    if (says_length(h))
+    if (says_length)
         add(run, "Content-Length", str_slice(number + at, sizeof(number) - at));
 }
 
@@ -142,8 +139,8 @@ bool module_replace_body(struct usher_exchange *o, struct usher_text type, struc
     struct module_run *run = run_of(o);
     struct head *h = &run->x->response;
 
-    if (run->hook != HOOK_RESPONSE || h->status < 200 || h->status == 204 || h->status == 205 ||
-        h->status == 304 || !head_edit_value_is_right(str_slice(type.ptr, type.len)) ||
+    if (run->hook != HOOK_RESPONSE || framing_is_empty(h->status) ||
+        !head_edit_value_is_right(str_slice(type.ptr, type.len)) ||
         !keep_body(run, str_slice(body.ptr, body.len)))
         return false;
     for (unsigned i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
@@ -198,8 +195,7 @@ static void frame(struct exchange *x, uint64_t bytes)
 
 bool modules_has_body(const struct exchange *x)
 {
-    return x->request.method != HTTP_HEAD && x->response.status >= 200 &&
-           x->response.status != 204 && x->response.status != 205 && x->response.status != 304;
+    return x->request.method != HTTP_HEAD && !framing_is_empty(x->response.status);
 }
 
 void modules_send_own_head(struct exchange *x, uint64_t bytes)

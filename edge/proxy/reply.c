@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "http/framing.h"
 #include "http/parser.h"
 #include "http/serializer.h"
 #include "proxy/attempt.h"
@@ -72,18 +73,17 @@ static void begin(struct reply *r, unsigned status)
     r->head.minor = 1;
 }
 
-/* Neither HEAD nor these have a body (RFC 9110 6.4.1). */
 static bool has_body(const struct exchange *x, const struct reply *r)
 {
-    return (x->request.method != HTTP_HEAD || x->request.bytes == 0) && r->head.status != 204 &&
-           r->head.status != 304;
+    return (x->request.method != HTTP_HEAD || x->request.bytes == 0) &&
+           !framing_ends_with_head(r->head.status);
 }
 
 static void add_body_fields(struct reply *r, struct str body, struct str type)
 {
     if (body.len > 0)
         add_field(r, "Content-Type", type);
-    if (r->head.status != 204 && r->head.status != 304)
+    if (!framing_ends_with_head(r->head.status))
         add_number(r, "Content-Length", body.len);
 }
 
