@@ -2,13 +2,14 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: proxy/session_proxy.c (reads), proxy/upstream.c (writes).
+ * Used by: proxy/session_proxy.c (reads), proxy/upstream.c and control/health_check.c (write).
  * Not here: who may send one (proxy/client_address.c). */
 #include "net/proxy_header.h"
 
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/cidr.h"
 
 #define V1_MOST 107
 #define V1_WORDS 6
@@ -252,18 +253,6 @@ enum proxy_header_result proxy_header_read(const char *bytes, size_t len, struct
 
 /* --- writing --- */
 
-static void as_v6(const struct address *a, uint8_t to[16])
-{
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-    if (a->any.sa_family == AF_INET6) {
-        memcpy(to, &a->v6.sin6_addr, 16);
-    } else {
-        memcpy(to, mapped, 12);
-        memcpy(to + 12, &a->v4.sin_addr, 4);
-    }
-}
-
 /* Both addresses of a header are of one family. */
 static bool is_v4(const struct address *source, const struct address *destination)
 {
@@ -274,7 +263,7 @@ static void ip_text(const struct address *a, bool v4, char to[ADDRESS_TEXT_SIZE]
 {
     struct address wide = { .v6 = { .sin6_family = AF_INET6 } };
 
-    as_v6(a, wide.v6.sin6_addr.s6_addr);
+    cidr_ip(a, wide.v6.sin6_addr.s6_addr);
     address_ip_text(v4 ? a : &wide, to);
 }
 
@@ -312,8 +301,8 @@ static size_t write_v2(const struct address *source, const struct address *desti
         memcpy(at, &source->v4.sin_addr, 4);
         memcpy(at + 4, &destination->v4.sin_addr, 4);
     } else {
-        as_v6(source, (uint8_t *)at);
-        as_v6(destination, (uint8_t *)at + 16);
+        cidr_ip(source, (uint8_t *)at);
+        cidr_ip(destination, (uint8_t *)at + 16);
     }
     for (unsigned i = 0; i < 2; i++) {
         unsigned port = address_port(i == 0 ? source : destination);
