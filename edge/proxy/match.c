@@ -182,19 +182,15 @@ static enum fault pin_service(struct exchange *x, uint32_t slot)
 
 enum fault match_choose(struct exchange *x, uint32_t slot)
 {
-    struct service *was = x->service;
-    const struct service *balanced = x->balanced;
+    struct service *was = x->service, *left = was;
     enum fault fault = pin_service(x, slot);
 
-    if (fault == FAULT_NONE)
-        balanced = x->balanced;
-    if (fault != FAULT_NONE && x->service != NULL)
-        sites_unpin(&x->w->sites, slot, &x->service->object);
-    if (fault != FAULT_NONE)
+    if (fault != FAULT_NONE) {
+        left = x->service;
         x->service = was;
-    else if (was != NULL)
-        sites_unpin(&x->w->sites, was->object.ref.slot, &was->object);
-    x->balanced = balanced;
+    }
+    if (left != NULL)
+        sites_unpin(&x->w->sites, left->object.ref.slot, &left->object);
     return fault;
 }
 
