@@ -9,8 +9,6 @@
  * Not here: what each record says (routing/limits.h); pacing (pace.c); asking Redis (control/rates.c). */
 #include "proxy/limits.h"
 
-#include <stdlib.h>
-
 #include "base/check.h"
 #include "base/clock.h"
 #include "proxy/exchange.h"
@@ -21,28 +19,38 @@
 #define SECOND_NS 1000000000ull
 #define RETRY_SOON_S 1
 
-static const struct {
-    enum fault fault;
-    enum limit_kind kind;
-} refusals[] = {
-    { FAULT_denied_address, LIMIT_ADDRESS },     { FAULT_too_many_connections, LIMIT_CONNS },
-    { FAULT_too_many_requests, LIMIT_REQUESTS }, { FAULT_rate_limited, LIMIT_RATE },
-    { FAULT_body_too_large, LIMIT_BODY },        { FAULT_bandwidth_exceeded, LIMIT_BANDWIDTH },
-};
-
-#define REFUSALS (sizeof(refusals) / sizeof(refusals[0]))
+/* LIMIT_KINDS: it refuses nothing. */
+static enum limit_kind kind_of(enum fault fault)
+{
+    switch (fault) {
+    case FAULT_denied_address:
+        return LIMIT_ADDRESS;
+    case FAULT_too_many_connections:
+        return LIMIT_CONNS;
+    case FAULT_too_many_requests:
+        return LIMIT_REQUESTS;
+    case FAULT_rate_limited:
+        return LIMIT_RATE;
+    case FAULT_body_too_large:
+        return LIMIT_BODY;
+    case FAULT_bandwidth_exceeded:
+        return LIMIT_BANDWIDTH;
+    default:
+        return LIMIT_KINDS;
+    }
+}
 
 bool limits_is_refusal(enum fault fault)
 {
-    return fault >= FAULT_denied_address && fault <= FAULT_bandwidth_exceeded;
+    return kind_of(fault) != LIMIT_KINDS;
 }
 
 void limits_count_refusal(struct exchange *x, enum fault fault)
 {
-    for (size_t i = 0; i < REFUSALS; i++)
-        if (refusals[i].fault == fault)
-            atomic_fetch_add_explicit(&x->limited->refused[refusals[i].kind], 1,
-                                      memory_order_relaxed);
+    enum limit_kind kind = kind_of(fault);
+
+    if (kind != LIMIT_KINDS)
+        atomic_fetch_add_explicit(&x->limited->refused[kind], 1, memory_order_relaxed);
 }
 
 /* --- what is said --- */
@@ -249,33 +257,33 @@ static enum fault judge_requests(struct exchange *x, const struct said *said,
     return fault;
 }
 
-static enum fault judge(struct exchange *x, struct tenant_state *state)
+static enum fault judge(struct exchange *x, const struct said *said, struct tenant_state *state)
 {
-    const struct said said = said_of(x);
-    const struct limit_ranges *allow = ranges_said(&said, false), *deny = ranges_said(&said, true);
+    const struct limit_ranges *allow = ranges_said(said, false), *deny = ranges_said(said, true);
     enum fault fault;
 
     if ((allow != NULL || deny != NULL) &&
         !limits_let_in(allow, deny, x->client->client_address(x->session)))
         return FAULT_denied_address;
-    fault = hold_connection(x, &said, state);
+    fault = hold_connection(x, said, state);
     if (fault == FAULT_NONE)
-        fault = judge_body(x, &said);
-    return fault == FAULT_NONE ? judge_requests(x, &said, state) : fault;
+        fault = judge_body(x, said);
+    return fault == FAULT_NONE ? judge_requests(x, said, state) : fault;
 }
 
 enum fault limits_admit(struct exchange *x)
 {
+    const struct said said = said_of(x);
     enum fault fault;
 
-    if (!match_has_limits(x)) { /* its connection was somebody's */
+    if (said.count == 0) { /* its connection was somebody's */
         limits_release(x->client->hold(x->session));
         return FAULT_NONE;
     }
     x->limited = state_of(x);
     x->retry_after_s = RETRY_SOON_S;
     x->body_most = UINT64_MAX;
-    fault = judge(x, x->limited);
+    fault = judge(x, &said, x->limited);
     if (fault == FAULT_NONE)
         return fault;
     limits_count_refusal(x, fault);

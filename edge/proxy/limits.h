@@ -6,14 +6,12 @@
 #define PROXY_LIMITS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "base/fault.h"
 
 struct exchange;
 struct session;
 struct tenant_state;
-struct worker;
 
 /* What a client's connection counts as. */
 struct limits_hold {
