@@ -95,7 +95,7 @@ enum fault pace_begin(struct exchange *x, uint64_t bandwidth)
 
     if (bandwidth == 0 || bandwidth == UINT64_MAX)
         return FAULT_NONE;
-    p = calloc(1, sizeof(*p));
+    p = malloc(sizeof(*p));
     if (p == NULL)
         return FAULT_out_of_memory;
     *p = (struct pace){ .x = x, .bucket = bucket, .bandwidth = bandwidth };
