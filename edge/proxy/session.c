@@ -178,7 +178,7 @@ static bool keep(struct session *s, const char *bytes, size_t len)
     return s->kept != NULL;
 }
 
-static void drop_kept(struct session *s)
+void session_drop_kept(struct session *s)
 {
     free(s->kept);
     s->kept = NULL;
@@ -202,12 +202,12 @@ static void take(struct session *s, const char *bytes, size_t parsed, size_t len
     size_t taken = feed(s, bytes, parsed, len);
 
     if (taken == len || s->phase == SESSION_CLOSED || s->phase == SESSION_LINGER) {
-        drop_kept(s);
+        session_drop_kept(s);
         return;
     }
     if (s->phase == SESSION_TUNNEL) {
         tunnel_from_client(s, bytes + taken, len - taken);
-        drop_kept(s);
+        session_drop_kept(s);
         return;
     }
     if (!keep(s, bytes + taken, len - taken)) {
@@ -347,7 +347,7 @@ static void on_closed(struct conn *c)
 
     turn_end_cancel(&s->again);
     parser_free(&s->parser);
-    drop_kept(s);
+    session_drop_kept(s);
     list_remove(&s->node);
     free(s);
     worker_session_gone(w);

@@ -6,12 +6,11 @@
  * Not here: what a header says (net/proxy_header.c); who must send one (client_address.c). */
 #include "proxy/session_proxy.h"
 
-#include <stdlib.h>
-
 #include "base/check.h"
 #include "base/log.h"
 #include "net/proxy_header.h"
 #include "proxy/client_address.h"
+#include "proxy/session_side.h"
 #include "proxy/worker_state.h"
 
 #define LINE_EVERY_MS 5000
@@ -38,13 +37,6 @@ void session_meet(struct session *s)
         s->phase = SESSION_PROXY;
     else
         meet_forwarder(s);
-}
-
-static void drop_kept(struct session *s)
-{
-    free(s->kept);
-    s->kept = NULL;
-    s->kept_len = s->kept_room = 0;
 }
 
 /* A proxy that is set up wrong has every connection refused: one line in a while tells why. */
@@ -85,7 +77,7 @@ static void keep(struct session *s, const char *bytes, size_t len)
 /* False: whom it names is banned, and the connection is closed. */
 static bool take_header(struct session *s, const struct proxy_header *h)
 {
-    drop_kept(s);
+    session_drop_kept(s);
     s->phase = SESSION_IDLE;
     if (h->known) {
         s->connected = h->source;

@@ -13,6 +13,9 @@ void session_rest(struct session *s);
 /* Takes what comes next, as soon as the client has room for its response. */
 void session_read_on(struct session *s);
 
+/* What it has kept of bytes that came is taken, or of no use. */
+void session_drop_kept(struct session *s);
+
 /* Over how long --min-rate is looked at: long enough for an honest client's hiccup. */
 uint64_t session_rate_window_ms(const struct session *s);
 
