@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  any.
- * Used by: proxy/client_address.c.
+ * Used by: proxy/client_address.c; control/explain_sent.c.
  * Not here: who is trusted (settings); what is sent on (serializer.c). */
 #include "http/forwarded.h"
 

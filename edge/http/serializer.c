@@ -2,7 +2,8 @@
  *
  * Owns:    nothing; writes where it is told.
  * Thread:  any.
- * Used by: proxy/upstream.c (requests), proxy/session.c and reply.c (responses).
+ * Used by: proxy/upstream_http1.c, upstream_fastcgi.c (requests), session_side.c (responses), reply.c
+ *          (phrases); control/explain_sent.c, admin_http.c.
  * Not here: chunks and bodies (proxy/gather.c). */
 #include "http/serializer.h"
 

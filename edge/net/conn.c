@@ -2,7 +2,7 @@
  *
  * Owns:    the socket; bytes that the kernel would not take at once.
  * Thread:  its loop's.
- * Used by: proxy/session.c, upstream.c, control/admin_http.c.
+ * Used by: proxy/session.c, upstream.c, tunnel.c; control/admin_http.c, health_check.c; store/nearby.c.
  * Not here: what the bytes mean. */
 #include "net/conn.h"
 

@@ -2,7 +2,8 @@
  *
  * Owns:    the board of addresses that Redis was found at.
  * Thread:  control adds, any thread asks; no lock.
- * Used by: store/judge.c (when a record is written), proxy/upstream.c (when it is connected to).
+ * Used by: store/endpoints.c (when a record is written), proxy/upstream.c and control/health.c (when it
+ *          is connected to).
  * Not here: what becomes of the record or the request. */
 #include "net/guard.h"
 

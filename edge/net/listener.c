@@ -2,7 +2,7 @@
  *
  * Owns:    one listening descriptor.
  * Thread:  binding: control; accepting: its worker.
- * Used by: worker.c, control.c (admin).
+ * Used by: proxy/worker.c; control/listen.c (binds), admin_http.c.
  * Not here: what is done with a connection (proxy/session.c). */
 #include "net/listener.h"
 

@@ -2,7 +2,7 @@
  *
  * Owns:    nothing; lines gather in the worker until its turn ends.
  * Thread:  its worker.
- * Used by: exchange.c.
+ * Used by: exchange.c, exchange_relay.c, tunnel.c, worker.c.
  * Not here: writing lines to a file (access_log.c). */
 #include "proxy/access_line.h"
 
@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "http/parser.h"
 #include "proxy/access_log.h"
-#include "proxy/tunnel.h"
 #include "proxy/retry.h"
+#include "proxy/tunnel.h"
 #include "proxy/worker_state.h"
 #include "routing/endpoint.h"
 

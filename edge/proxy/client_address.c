@@ -2,7 +2,7 @@
  *
  * Owns:    nothing beside struct client_trust.
  * Thread:  control makes the sets; workers ask.
- * Used by: session.c, session_proxy.c, exchange.c, worker.c.
+ * Used by: session.c, session_proxy.c, exchange.c, worker.c; control/ (control.c, bans.c, explain.c).
  * Not here: reading what they say (net/proxy_header.c, http/forwarded.c). */
 #include "proxy/client_address.h"
 

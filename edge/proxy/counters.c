@@ -1,8 +1,8 @@
-/* counters.c -- the latency histogram's arithmetic.
+/* counters.c -- the histograms' arithmetic, and names of what is counted.
  *
  * Owns:    the bounds.
  * Thread:  the worker whose board it is.
- * Used by: exchange.c; control/metrics.c reads.
+ * Used by: exchange.c, queue.c, access_line.c; control/metrics.c reads.
  * Not here: adding the workers' boards up (control/metrics.c). */
 #include "proxy/counters.h"
 

@@ -5,7 +5,7 @@
  *
  * Owns:    what exchanges and connections hold in the state of a tenant.
  * Thread:  its worker; the states are all workers'.
- * Used by: match.c (admits), exchange.c, exchange_relay.c (bodies, ends), session.c (connections).
+ * Used by: match.c (admits), exchange.c, exchange_relay.c (bodies, ends), session.c, session_side.c (connections).
  * Not here: what each record says (routing/limits.h); pacing (pace.c); asking Redis (control/rates.c). */
 #include "proxy/limits.h"
 

@@ -5,8 +5,8 @@
  *
  * Owns:    nothing; what it pins, the exchange lets go of.
  * Thread:  its worker.
- * Used by: exchange.c.
- * Not here: which rule holds (routing/); which endpoint (exchange.c). */
+ * Used by: exchange.c (matches); limits.c, reply.c, retry.c, queue.c, tunnel.c and others (what is said).
+ * Not here: which rule holds (routing/); which endpoint (choose.c). */
 #include "proxy/match.h"
 
 #include <stdlib.h>
