@@ -3,15 +3,22 @@
  * Owns:    nothing.
  * Thread:  any.
  * Used by: settings, routing/endpoint.c, listener, access log.
- * Not here: names; the resolver comes with named endpoints. */
+ * Not here: names, and whom they are resolved by (net/dns.c). */
 #include "base/address.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 
+bool address_read_ip(int family, struct str text, void *to)
+{
+    char copy[INET6_ADDRSTRLEN];
+
+    return text.len > 0 && memchr(text.ptr, '\0', text.len) == NULL &&
+           str_copy(text, copy, sizeof(copy)) && inet_pton(family, copy, to) == 1;
+}
+
 bool address_parse(struct str text, unsigned lowest_port, struct address *a, const char **expected)
 {
-    char host[INET6_ADDRSTRLEN + 1];
     const char *colon = text.len ? memrchr(text.ptr, ':', text.len) : NULL;
     struct str ip, digits;
     uint64_t port;
@@ -25,13 +32,9 @@ bool address_parse(struct str text, unsigned lowest_port, struct address *a, con
     v6 = ip.len >= 2 && ip.ptr[0] == '[' && ip.ptr[ip.len - 1] == ']';
     if (v6)
         ip = str_slice(ip.ptr + 1, ip.len - 2);
-    if (ip.len == 0 || ip.len >= sizeof(host) || memchr(ip.ptr, '\0', ip.len) != NULL)
-        return false;
-    memcpy(host, ip.ptr, ip.len);
-    host[ip.len] = '\0';
     memset(a, 0, sizeof(*a));
-    if (v6 ? inet_pton(AF_INET6, host, &a->v6.sin6_addr) != 1
-           : inet_pton(AF_INET, host, &a->v4.sin_addr) != 1)
+    if (v6 ? !address_read_ip(AF_INET6, ip, &a->v6.sin6_addr)
+           : !address_read_ip(AF_INET, ip, &a->v4.sin_addr))
         return false;
     if (!str_to_u64(digits, 65535, &port) || port < lowest_port) {
         *expected = lowest_port ? "a port from 1 to 65535" : "a port from 0 to 65535";
@@ -64,19 +67,13 @@ uint16_t address_port(const struct address *a)
 
 bool address_from_ip(struct str ip, uint16_t port, struct address *a)
 {
-    char text[INET6_ADDRSTRLEN];
-
     memset(a, 0, sizeof(*a));
-    if (ip.len == 0 || ip.len >= sizeof(text) || memchr(ip.ptr, '\0', ip.len) != NULL)
-        return false;
-    memcpy(text, ip.ptr, ip.len);
-    text[ip.len] = '\0';
-    if (inet_pton(AF_INET, text, &a->v4.sin_addr) == 1) {
+    if (address_read_ip(AF_INET, ip, &a->v4.sin_addr)) {
         a->v4.sin_family = AF_INET;
         a->v4.sin_port = htons(port);
         return true;
     }
-    if (inet_pton(AF_INET6, text, &a->v6.sin6_addr) != 1)
+    if (!address_read_ip(AF_INET6, ip, &a->v6.sin6_addr))
         return false;
     a->v6.sin6_family = AF_INET6;
     a->v6.sin6_port = htons(port);

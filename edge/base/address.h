@@ -34,6 +34,8 @@ static inline struct str address_bytes(const struct address *a)
  * kernel may choose. On false, *expected says what would have been right. */
 bool address_parse(struct str text, unsigned lowest_port, struct address *a, const char **expected);
 
+/* An IP address of this family (AF_INET, AF_INET6), as inet_pton writes it. */
+bool address_read_ip(int family, struct str text, void *to);
 /* An IP address without port or brackets, with this port; an IPv4-mapped one becomes IPv4. */
 bool address_from_ip(struct str ip, uint16_t port, struct address *a);
 /* As IPv4, if it is IPv4-mapped (RFC 4291 2.5.5.2); else as it is. */

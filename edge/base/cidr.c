@@ -33,20 +33,15 @@ bool cidr_parse(struct str text, struct cidr *c, const char **expected)
 {
     const char *slash = text.len ? memchr(text.ptr, '/', text.len) : NULL;
     struct str ip = text;
-    char copy[INET6_ADDRSTRLEN];
     uint64_t bits, most = V4_BITS;
     struct in_addr v4;
 
     *expected = "a range of addresses such as 10.0.0.0/8 or fd00::/8";
     if (slash != NULL)
         ip.len = (size_t)(slash - text.ptr);
-    if (ip.len == 0 || ip.len >= sizeof(copy) || memchr(ip.ptr, '\0', ip.len) != NULL)
-        return false;
-    memcpy(copy, ip.ptr, ip.len);
-    copy[ip.len] = '\0';
-    if (inet_pton(AF_INET, copy, &v4) == 1)
+    if (address_read_ip(AF_INET, ip, &v4))
         map_v4(&v4, c->ip);
-    else if (inet_pton(AF_INET6, copy, c->ip) == 1)
+    else if (address_read_ip(AF_INET6, ip, c->ip))
         most = V6_BITS;
     else
         return false;

@@ -6,7 +6,6 @@
  * Not here: records (fastcgi.c); reading the head that a response becomes (parser.c). */
 #include "http/cgi.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "http/field_names.h"
@@ -125,10 +124,9 @@ static void put_address(struct fastcgi_writer *w, struct str ip_name, struct str
                         const struct address *a)
 {
     char text[ADDRESS_TEXT_SIZE];
-    unsigned port = ntohs(a->any.sa_family == AF_INET6 ? a->v6.sin6_port : a->v4.sin_port);
 
     fastcgi_param(w, ip_name, str_from(address_ip_text(a, text)));
-    snprintf(text, sizeof(text), "%u", port);
+    snprintf(text, sizeof(text), "%u", address_port(a));
     fastcgi_param(w, port_name, str_from(text));
 }
 

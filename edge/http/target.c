@@ -6,8 +6,7 @@
  * Not here: the normal form of paths (base/path.c); which site a host is (proxy/sites.c). */
 #include "http/target.h"
 
-#include <arpa/inet.h>
-
+#include "base/address.h"
 #include "http/parser.h"
 
 static bool is_name_char(char c)
@@ -28,18 +27,13 @@ static bool port_is_right(struct str port)
 static size_t literal_host(struct str authority, char *to)
 {
     const char *end = memchr(authority.ptr, ']', authority.len);
-    char text[INET6_ADDRSTRLEN];
     struct in6_addr ip;
     size_t len;
 
     if (end == NULL)
         return 0;
     len = (size_t)(end - authority.ptr) - 1;
-    if (len == 0 || len >= sizeof(text))
-        return 0;
-    memcpy(text, authority.ptr + 1, len);
-    text[len] = '\0';
-    if (memchr(text, '\0', len) != NULL || inet_pton(AF_INET6, text, &ip) != 1)
+    if (!address_read_ip(AF_INET6, str_slice(authority.ptr + 1, len), &ip))
         return 0;
     if (authority.len > len + 2 &&
         (authority.ptr[len + 2] != ':' ||
@@ -47,7 +41,7 @@ static size_t literal_host(struct str authority, char *to)
         return 0;
     to[0] = '[';
     for (size_t i = 0; i < len; i++)
-        to[i + 1] = str_lower(text[i]);
+        to[i + 1] = str_lower(authority.ptr[i + 1]);
     to[len + 1] = ']';
     return len + 2;
 }

@@ -6,7 +6,7 @@
  * Not here: whole keys (store/keys.c). */
 #include "routing/key_names.h"
 
-#include <arpa/inet.h>
+#include "base/address.h"
 
 static bool is_lower_or_digit(char c)
 {
@@ -25,17 +25,14 @@ bool name_is_right(struct str name)
 
 static bool literal_is_right(struct str host)
 {
-    char text[INET6_ADDRSTRLEN];
     struct in6_addr ip;
 
-    if (host.len < 4 || host.len - 2 >= sizeof(text) || host.ptr[host.len - 1] != ']')
+    if (host.len < 4 || host.ptr[host.len - 1] != ']')
         return false;
     for (size_t i = 1; i < host.len - 1; i++)
         if (memchr("0123456789abcdef:.", host.ptr[i], 18) == NULL)
             return false;
-    memcpy(text, host.ptr + 1, host.len - 2);
-    text[host.len - 2] = '\0';
-    return inet_pton(AF_INET6, text, &ip) == 1;
+    return address_read_ip(AF_INET6, str_slice(host.ptr + 1, host.len - 2), &ip);
 }
 
 static bool host_is_right(struct str host)
