@@ -3,7 +3,7 @@
  * Owns:    nothing; what it decodes lies in the record's arena.
  * Thread:  control (pure: any would do).
  * Used by: field_types.c, by its tables.
- * Not here: the other options (fields_service.c); what an endpoint may be called (endpoint.c). */
+ * Not here: the other options (fields_balance.c, fields_service.c); what an endpoint may be called (endpoint.c). */
 #include "routing/field_parsers.h"
 
 #include "base/path.h"

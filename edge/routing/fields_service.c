@@ -1,10 +1,11 @@
-/* fields_service.c -- the fields of services and the options of endpoints (schema/service.def,
+/* fields_service.c -- the other fields of services and options of endpoints (schema/service.def,
  * schema/endpoint.def).
  *
  * Owns:    nothing; what it decodes lies in the record's arena.
  * Thread:  control (pure: any would do).
  * Used by: field_types.c, by its tables.
- * Not here: fields of tenants (fields_tenant.c); what an endpoint may be called (field_types.c). */
+ * Not here: those that say who is next (fields_balance.c), what is checked (fields_health.c), what goes
+ *          wrong (fields_retry.c) and how endpoints are spoken to (fields_endpoint.c). */
 #include "routing/field_parsers.h"
 
 #include "routing/key_names.h"
