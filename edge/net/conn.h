@@ -43,10 +43,11 @@ struct conn {
     bool reading, ended, write_failed, closing;
 };
 
-/* Takes `fd` (also on false, closing it). */
+/* Takes `fd` (also on false, closing it). False, as with those below: nothing is open, but conn_close is
+ * due all the same. */
 bool conn_accept(struct conn *c, struct loop *l, int fd, const struct conn_events *events,
                  struct conn_read_buffer *buffer);
-/* false: it cannot even be tried (out of descriptors, mostly); then `c` is not in use. */
+/* false: it cannot even be tried (out of descriptors, mostly). */
 bool conn_connect(struct conn *c, struct loop *l, const struct address *to,
                   const struct conn_events *events, struct conn_read_buffer *buffer, int *error);
 /* To a unix socket: there is no waiting, it is connected on true. -EAGAIN: its queue is full. */

@@ -39,9 +39,9 @@ uint32_t match_retries(const struct exchange *x);
 
 /* Of a maintenance: seconds for Retry-After; the page, ptr NULL when there is none. */
 uint32_t match_retry_after(const struct exchange *x);
+struct str match_page(const struct exchange *x);
 /* Of its tenant, where several wait for one service; 0: not said. */
 uint32_t match_share(const struct exchange *x);
-struct str match_page(const struct exchange *x);
 
 /* The request as rules look at it, but for its path. */
 struct route_request match_question(const struct exchange *x);
